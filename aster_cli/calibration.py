@@ -1,0 +1,114 @@
+"""What scores mean: learnt from held-out normal rows, frozen at training time.
+
+The network gives every row several readings in units of their own. Calibration puts them on one
+scale, sets the threshold, and turns scores into a severity from 0 to 100. Nothing here ever sees a
+label or a row that is being scored.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from aster_cli.results import FloatArray, MachineId
+
+ENOUGH_ROWS = 1000
+"""Effective held-out rows from which the empirical quantile stands without a margin."""
+
+_TAIL = 0.1  # the share of held-out scores that the tail model describes
+_CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
+
+
+class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a reading lies on normal rows: its median, and from there to its 99th percentile."""
+
+    centre: float
+    spread: float
+
+    @classmethod
+    def fit(cls, held_out: FloatArray) -> "ReadingScale":
+        """Fit on held-out normal rows."""
+        centre, high = np.quantile(held_out, (0.5, 0.99)).tolist()
+        return cls(centre, max(high - centre, 1e-9 * max(1.0, abs(centre))))
+
+    def apply(self, reading: FloatArray) -> FloatArray:
+        """In spreads above the centre."""
+        return (reading - self.centre) / self.spread
+
+
+class ScoreTable:
+    """Held-out scores of one machine (or of all), and what follows from them.
+
+    Args:
+        held_out: Scores of held-out normal rows, in any order.
+        window_size: Rows that one window joins; scores nearer than that are not independent.
+        alert_budget: The share of normal rows that may lie above the threshold.
+    """
+
+    def __init__(self, held_out: FloatArray, window_size: int, alert_budget: float) -> None:
+        self.held_out = np.sort(held_out)
+        self.effective_rows = max(1, len(held_out) // window_size)
+        start = float(np.quantile(self.held_out, 1.0 - _TAIL))
+        excesses = self.held_out[self.held_out > start] - start
+        # an all but constant score has no tail of its own
+        smallest = 1e-6 * max(1.0, abs(start))
+        self.tail_scale = max(float(excesses.mean()) if len(excesses) else 0.0, smallest)
+        self.threshold = self._threshold(start, alert_budget)
+
+    def _threshold(self, start: float, budget: float) -> float:
+        """The quantile that leaves `budget` above it, with a margin where rows are few.
+
+        The margin: beyond the 90th percentile scores are taken as exponential (peaks over
+        threshold with shape 0; Coles, 2001, section 4.2), whose mean excess is replaced by its
+        one-sided 95 % upper bound for as many exceedances as are effectively independent.
+        """
+        empirical = float(np.quantile(self.held_out, 1.0 - budget))
+        if self.effective_rows >= ENOUGH_ROWS:
+            return empirical
+        exceedances = max(1.0, _TAIL * self.effective_rows)
+        upper = self.tail_scale * (1.0 + _CONFIDENCE / np.sqrt(exceedances))
+        return max(empirical, start + upper * float(np.log(_TAIL / min(budget, _TAIL))))
+
+    def severity(self, scores: FloatArray) -> FloatArray:
+        """0 to 90 by held-out percentile; strictly rising from 90 to 100 above the highest.
+
+        Above it, severity is ``90 + 10 x / (1 + x)`` of the excess in tail scales: a hyperbola
+        still tells huge scores apart where an exponential has rounded to 100.
+        """
+        n = len(self.held_out)
+        percentile = np.interp(scores, self.held_out, np.linspace(0.0, 1.0, n)) if n > 1 else 1.0
+        excess = np.maximum(scores - self.held_out[-1], 0.0) / self.tail_scale
+        return 90.0 * percentile + 10.0 * excess / (1.0 + excess)
+
+
+class Calibration:
+    """Readings to scores, and score tables by machine with a pooled one for all others."""
+
+    def __init__(
+        self,
+        readings: Mapping[str, ReadingScale],
+        pooled: ScoreTable,
+        machines: Mapping[MachineId, ScoreTable] | None = None,
+    ) -> None:
+        self.readings = dict(readings)
+        self.pooled = pooled
+        self.machines = dict(machines or {})
+
+    def table(self, machine: MachineId) -> ScoreTable:
+        """The machine's own table, or the pooled one."""
+        return self.machines.get(machine, self.pooled)
+
+
+def join_readings(
+    readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
+) -> FloatArray:
+    """The score of every row: ``Σ sign(u) log(1 + |u|)`` over its readings in spreads, ``u``.
+
+    A reading that wanders on held-out rows has a wide spread, so it weighs little by itself. The
+    logarithm lets one reading's huge excess not silence the others, and keeps its rank.
+    """
+    total = np.zeros(len(next(iter(readings.values()))))
+    for name, values in readings.items():
+        u = scales[name].apply(values)
+        total += np.sign(u) * np.log1p(np.abs(u))
+    return total

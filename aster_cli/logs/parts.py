@@ -1,0 +1,141 @@
+"""One file of a log as `LogBatch` values: every cell checked, every row of it accounted for."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aster_cli.errors import DataError
+from aster_cli.logs import cells
+from aster_cli.logs.clock import Instants, RowCount, to_instants
+from aster_cli.logs.readers import LogReader
+from aster_cli.logs.schema import LogSchema
+from aster_cli.results import FloatArray, LogBatch, MachineId
+
+TIMESTAMP = "timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a log, and how to read it.
+
+    Attributes:
+        reader: The file.
+        schema: The whole log's.
+        columns: The stored columns to read, and as what.
+        path_ids: Id columns that the file's path provides, and their values.
+        epoch_unit: Nanoseconds of one unit of an epoch.
+    """
+
+    reader: LogReader
+    schema: LogSchema
+    columns: Mapping[str, pl.DataType]
+    path_ids: Mapping[str, str]
+    epoch_unit: int | None
+
+    @property
+    def where(self) -> str:
+        """How messages call the file."""
+        return self.reader.source.display_name
+
+    def batches(self, rows: int, *, first_row: int, count: RowCount) -> Iterator[LogBatch]:
+        """Stream the file.
+
+        Args:
+            rows: The most rows of a batch.
+            first_row: The number of the file's first row in the whole log.
+            count: Numbers the rows of a log without time, over all its files.
+
+        Raises:
+            DataError: Naming the row that has no time, no id, or a label other than 0 and 1.
+        """
+        row = 1  # of the file
+        for frame in self.reader.frames(self.columns, rows=rows):
+            ids = self._ids(frame, row)
+            machines, codes = code_machines(ids)
+            if self.schema.time_col is None:
+                time: Instants = count.count(machines, codes)
+                timestamp = pl.Series(TIMESTAMP, time)
+            else:
+                timestamp = frame[self.schema.time_col].alias(TIMESTAMP)
+                time = self._instants(timestamp, row)
+            yield LogBatch(
+                first_row=first_row + row - 1,
+                keys=pl.DataFrame([timestamp, *ids]),
+                time=time,
+                machines=machines,
+                machine_codes=codes,
+                values=self._values(frame),
+                labels=self._labels(frame, row),
+            )
+            row += frame.height
+
+    def machine_rows(self, *, first_row: int) -> dict[MachineId, int]:
+        """Find the last row of each machine in this file, reading its id columns only."""
+        own_ids = {name: self.columns[name] for name in self._own_ids()}
+        if not own_ids:
+            return {tuple(self._path_values()): first_row + self.reader.count_rows() - 1}
+        last: dict[MachineId, int] = {}
+        row = 1
+        for frame in self.reader.frames(own_ids, rows=1 << 16):
+            machines, codes = code_machines(self._ids(frame, row))
+            for code, machine in enumerate(machines):
+                last[machine] = first_row + row - 1 + int(np.flatnonzero(codes == code)[-1])
+            row += frame.height
+        return last
+
+    def _own_ids(self) -> list[str]:
+        return [name for name in self.schema.id_cols if name not in self.path_ids]
+
+    def _path_values(self) -> list[str]:
+        return [self.path_ids[name] for name in self.schema.id_cols]
+
+    def _ids(self, frame: pl.DataFrame, row: int) -> pl.DataFrame:
+        ids = frame.select(
+            pl.lit(self.path_ids[name]).alias(name) if name in self.path_ids else pl.col(name)
+            for name in self.schema.id_cols
+        )
+        return ids
+
+    def _instants(self, timestamp: pl.Series, row: int) -> Instants:
+        instants = to_instants(timestamp, self.schema.time_kind, self.epoch_unit)
+        if instants.null_count():
+            fault = int(instants.is_null().arg_true()[0])
+            cell = timestamp[fault]
+            raise DataError(
+                f"column {self.schema.time_col!r} has "
+                + ("no time" if cell is None else f"the time {cell}, which is out of range"),
+                where=f"{self.where}, row {row + fault}",
+            )
+        return instants.to_numpy()
+
+    def _values(self, frame: pl.DataFrame) -> FloatArray:
+        """Return the sensors; a sensor that the file lacks is missing throughout."""
+        columns = [
+            (frame[name] if name in self.columns else pl.Series(name, [None] * frame.height))
+            for name in self.schema.sensors
+        ]
+        numbers = pl.DataFrame(columns).cast(pl.Float64).fill_null(float("nan"))
+        values: FloatArray = numbers.to_numpy(order="c", writable=True)
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+    def _labels(self, frame: pl.DataFrame, row: int) -> NDArray[np.int8] | None:
+        if self.schema.label_col is None:
+            return None
+        column = frame[self.schema.label_col]
+        labels = _zeros_and_ones(column)
+        if labels.null_count():
+            fault = int(labels.is_null().arg_true()[0])
+            raise DataError(
+                f"label {column[fault]!r} in column {column.name!r} is neither 0 nor 1",
+                where=f"{self.where}, row {row + fault}",
+            )
+        return labels.to_numpy()
+
+
+def code_machines(ids: pl.DataFrame) -> tuple[tuple[MachineId, ...], NDArray[np.int32]]:
+    """Number the machines in the order in which they appear, and give every row its number."""
+    ...

@@ -1,0 +1,296 @@
+"""One file of a log as a stream of frames, in constant memory, whatever its format.
+
+PyArrow cuts the file into blocks; text cells are typed by `cells`. Rows are counted from 1, the
+first one after the header. Whatever goes wrong is a `StorageError` (the file cannot be reached) or
+a `LogFormatError` (it can, but is not what it claims to be), on one line and with file and row.
+"""
+
+import io
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.json
+import pyarrow.parquet
+
+from aster_cli.config import LogFormat
+from aster_cli.errors import LogFormatError, StorageError
+from aster_cli.logs import cells
+from aster_cli.logs.sources import Source
+
+HEAD_ROWS = 8192
+BLOCK_BYTES = 1 << 20
+DELIMITERS = ",;\t|"
+
+Columns = Mapping[str, pl.DataType]
+
+
+class LogReader(ABC):
+    """One file, its columns already looked at.
+
+    Attributes:
+        source: The file.
+        stored: Its columns and their dtypes as they are stored: String for whatever is text.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Look at the columns.
+
+        Raises:
+            StorageError: The file cannot be read.
+            LogFormatError: It is empty, not of its format, or names two columns alike.
+        """
+        self.source = source
+        try:
+            if source.path.stat().st_size == 0:
+                raise LogFormatError("has no rows", where=source.display_name)
+            schema = self._arrow_schema()
+        except (pa.ArrowException, OSError, UnicodeError) as error:
+            raise self._translated(error, 0) from error
+        twice = [name for name, count in Counter(schema.names).items() if count > 1]
+        if twice:
+            raise LogFormatError(f"has two columns named {twice[0]!r}", where=source.display_name)
+        self.stored = pl.DataFrame(schema.empty_table()).schema
+
+    def head(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the first rows, at most `HEAD_ROWS`: as stored, and with text cells typed.
+
+        Raises:
+            LogFormatError: There are no rows.
+        """
+        stored = next(self._frames(self.stored, HEAD_ROWS), None)
+        if stored is None:
+            raise LogFormatError("has no rows", where=self.source.display_name)
+        return stored, stored.select(
+            cells.parse_leniently(column, self._text_dtype(column))
+            if column.dtype == pl.String
+            else column
+            for column in stored
+        )
+
+    def frames(self, columns: Columns, *, rows: int) -> Iterator[pl.DataFrame]:
+        """Stream some columns, as the dtypes given, in frames of at most `rows` rows.
+
+        Raises:
+            LogFormatError: Naming the first text cell that is not of its column's dtype.
+        """
+        first_row = 1
+        for frame in self._frames(columns, rows):
+            yield frame.select(
+                self._typed(frame[name], dtype, first_row) for name, dtype in columns.items()
+            )
+            first_row += frame.height
+
+    def count_rows(self) -> int:
+        """Count the file's rows, reading no more than one column."""
+        narrow = dict(list(self.stored.items())[:1])
+        return sum(frame.height for frame in self._frames(narrow, HEAD_ROWS))
+
+    @abstractmethod
+    def _arrow_schema(self) -> pa.Schema:
+        """Return the columns as they are stored."""
+
+    @abstractmethod
+    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+        """Stream some columns as they are stored, but numbers may be read as the dtypes given."""
+
+    def _text_dtype(self, column: pl.Series) -> pl.DataType:
+        """Tell what a text column holds; a typed format has text for times only."""
+        return cells.infer_time_dtype(column)
+
+    def _translated(self, error: Exception, rows_done: int) -> StorageError:
+        """Turn a failure of PyArrow or the system into one line."""
+        where = self.source.display_name
+        if isinstance(error, OSError) and error.errno is not None:
+            return StorageError(f"cannot be read ({error.strerror})", where=where)
+        message = str(error).splitlines()[0]
+        if "Empty" in message:
+            return LogFormatError("has no rows", where=where)
+        row = re.search(r" in row (\d+)$", message)
+        if row is not None:
+            message = message.removesuffix(row[0])
+            where = f"{where}, row {rows_done + int(row[1]) + 1}"
+        return LogFormatError(f"cannot be read as {self.source.format}: {message}", where=where)
+
+    def _frames(self, columns: Columns, rows: int) -> Iterator[pl.DataFrame]:
+        """Stream some columns as they are stored."""
+        batches = self._batches(columns, rows)
+        rows_done = 0
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError, UnicodeError) as error:
+                raise self._translated(error, rows_done) from error
+            if batch is None:
+                return
+            frame = pl.DataFrame(batch)
+            rows_done += frame.height
+            yield from (piece for piece in frame.iter_slices(rows) if piece.height)
+
+    def _typed(self, column: pl.Series, dtype: pl.DataType, first_row: int) -> pl.Series:
+        if column.dtype == dtype:
+            return column
+        if column.dtype == pl.String:
+            where = self.source.display_name
+            return cells.parse(column, dtype, where=where, first_row=first_row)
+        return column.cast(dtype, strict=False)
+
+    def _unpacked(self) -> pa.NativeFile:
+        return pa.input_stream(str(self.source.path), compression=self.source.compression)
+
+
+class CsvReader(LogReader):
+    """Delimited text with a header; every cell is stored as text."""
+
+    _ragged: pyarrow.csv.InvalidRow | None = None
+
+    def _arrow_schema(self) -> pa.Schema:
+        with self._unpacked() as stream:
+            start = stream.read(BLOCK_BYTES).lstrip()
+        header = start.splitlines()[0].decode() if start else ""
+        unquoted = re.sub(r'"[^"]*"', "", header)
+        self._delimiter = max(DELIMITERS, key=unquoted.count)
+        names = self._open([]).schema.names
+        numbers = [name for name in names if re.fullmatch(r"\s*-?\d*\.\d+(e-?\d+)?\s*", name)]
+        if numbers and len(numbers) == len(names):
+            raise LogFormatError(
+                f"starts with numbers such as {names[0]!r}, not with the names of its columns",
+                where=self.source.display_name,
+                hint="add a header line",
+            )
+        return pa.schema([(name, pa.string()) for name in names])
+
+    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+        yield from self._open(list(columns))
+
+    def _open(self, names: list[str]) -> pa.RecordBatchReader:
+        return pyarrow.csv.open_csv(
+            self._unpacked(),
+            read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self._delimiter, invalid_row_handler=self._remember_ragged
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                default_column_type=pa.string(), include_columns=names
+            ),
+        )
+
+    def _text_dtype(self, column: pl.Series) -> pl.DataType:
+        return cells.infer_dtype(column)
+
+    def _remember_ragged(self, row: pyarrow.csv.InvalidRow) -> str:
+        self._ragged = row
+        return "error"
+
+    def _translated(self, error: Exception, rows_done: int) -> StorageError:
+        if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):
+            return LogFormatError("is not UTF-8 text", where=self.source.display_name)
+        row = self._ragged
+        if row is None:
+            return super()._translated(error, rows_done)
+        return LogFormatError(
+            f"has {row.actual_columns} cells where its header has {row.expected_columns}: "
+            f"{row.text!r}",
+            where=f"{self.source.display_name}, line {self._line_of(row.text)}",
+        )
+
+    def _line_of(self, text: str) -> int:
+        """Find the first line with this text: PyArrow does not number the rows that it refuses."""
+        with io.BufferedReader(self._unpacked()) as stream:
+            lines = (line.rstrip(b"\r\n").decode(errors="replace") for line in stream)
+            return next((number for number, line in enumerate(lines, 1) if line == text), 0)
+
+
+class NdjsonReader(LogReader):
+    """One JSON object a line; the first block of lines tells the columns."""
+
+    def _arrow_schema(self) -> pa.Schema:
+        inferred = self._open(None).schema
+        self._types = {field.name: _json_type(field.type) for field in inferred}
+        return pa.schema(list(zip(inferred.names, self._types.values(), strict=True)))
+
+    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+        types = {
+            name: pa.float64() if dtype == pl.Float64 and self.stored[name].is_numeric() else stored
+            for (name, dtype), stored in zip(
+                columns.items(), map(self._types.get, columns), strict=True
+            )
+        }
+        yield from self._open(pa.schema(list(types.items())))
+
+    def _open(self, schema: pa.Schema | None) -> pa.RecordBatchReader:
+        return pyarrow.json.open_json(
+            self._unpacked(),
+            read_options=pyarrow.json.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=schema,
+                unexpected_field_behavior="infer" if schema is None else "ignore",
+            ),
+        )
+
+
+def _json_type(inferred: pa.DataType) -> pa.DataType:
+    """Keep times as text, for all formats' text times are read alike; null may become a number."""
+    if pa.types.is_timestamp(inferred):
+        return pa.string()
+    return pa.float64() if pa.types.is_null(inferred) else inferred
+
+
+class ParquetReader(LogReader):
+    """Parquet; reads the wanted columns only."""
+
+    def count_rows(self) -> int:
+        """Return the number of rows that the file's footer states."""
+        with pyarrow.parquet.ParquetFile(self.source.path) as file:
+            return int(file.metadata.num_rows)
+
+    def _arrow_schema(self) -> pa.Schema:
+        return pyarrow.parquet.read_schema(self.source.path)
+
+    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+        with pyarrow.parquet.ParquetFile(self.source.path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
+
+
+class ArrowReader(LogReader):
+    """Arrow IPC, the file layout (also called Feather) or the stream layout."""
+
+    def _arrow_schema(self) -> pa.Schema:
+        with pa.OSFile(str(self.source.path)) as file:
+            return self._open(file, None).schema
+
+    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+        names = list(self.stored)
+        with pa.OSFile(str(self.source.path)) as file:
+            reader = self._open(file, [names.index(name) for name in columns])
+            if isinstance(reader, pyarrow.ipc.RecordBatchFileReader):
+                yield from map(reader.get_batch, range(reader.num_record_batches))
+            else:
+                yield from reader
+
+    def _open(
+        self, file: pa.NativeFile, fields: list[int] | None
+    ) -> pyarrow.ipc.RecordBatchFileReader | pyarrow.ipc.RecordBatchStreamReader:
+        options = pyarrow.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+        open_ = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
+        return open_(file, options=options)
+
+
+_READERS: dict[LogFormat, type[LogReader]] = {
+    "csv": CsvReader,
+    "parquet": ParquetReader,
+    "ndjson": NdjsonReader,
+    "arrow": ArrowReader,
+}
+
+
+def open_reader(source: Source) -> LogReader:
+    """Look at a file's first rows and make it ready to stream; see `LogReader`."""
+    return _READERS[source.format](source)

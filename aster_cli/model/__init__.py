@@ -1,0 +1,1 @@
+"""ASTER's networks; `aster.py` reads as the map of the others."""

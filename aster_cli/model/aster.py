@@ -1,0 +1,165 @@
+"""ASTER: pseudo-anomalies in latent space, an LLM for context, a classifier against a generator.
+
+Notable:
+    * the LLM *enriches* a hidden state that a small Transformer computes; it does not replace it
+    * pseudo-anomalies are displacements of the hidden state over random segments of a window
+    * the generator sees the classifier's gradient reversed, so its work gets harder
+    * the classifier sees the residual of the VAE beside the hidden state
+
+Symbols:
+    b      batch                      n      tokens of a window, n = t / patch_size
+    t      rows of a window           d      width of the hidden state
+    c      sensors                    d_llm  width of the LLM
+    h      hidden state, b n d        z      width of the latent code
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from aster_cli.config import ClassifierKind
+from aster_cli.model.backbone import LanguageModelBackbone
+from aster_cli.model.classifier import AnomalyClassifier
+from aster_cli.model.decoder import LatentDecoder, SensorHead
+from aster_cli.model.encoder import LocalEncoder, PatchEmbedding
+from aster_cli.model.gradient_reversal import reverse_gradient
+from aster_cli.model.losses import LossTerms, kl_to_unit_gaussian, real_against_generated
+from aster_cli.model.vae import VaeEncoder, sample_posterior, sample_relaxed_prior
+
+RADII = (0.25, 8.0)
+"""Range of a pseudo-anomaly's radius, in spreads of the hidden state."""
+
+
+class Reading(NamedTuple):
+    """What the network makes of a batch of windows."""
+
+    logits: Float[Tensor, "batch n"]
+    expected: Float[Tensor, "batch time sensor"]
+
+
+class LanguageContext(nn.Module):
+    """The LLM's branch: patches at the scale of its own embeddings, its states projected back."""
+
+    def __init__(
+        self,
+        backbone: LanguageModelBackbone,
+        embedding_norm: float,
+        n_sensors: int,
+        patch_size: int,
+        width: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embedding_norm = embedding_norm
+        self.patches = PatchEmbedding(n_sensors, patch_size, backbone.width)
+        self.norm = nn.LayerNorm(backbone.width)
+        self.project = nn.Linear(backbone.width, width)
+        self.gate = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch n d"]:
+        """Return the gated context of every token."""
+        embedded = self.patches(window)
+        scale = self.embedding_norm / embedded.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        context: Tensor = self.project(self.norm(self.backbone(embedded * scale)))
+        return self.gate * context
+
+
+class AsterNetwork(nn.Module):
+    """Everything that is trained, and the LLM's layers that are not."""
+
+    spread: Tensor
+
+    def __init__(
+        self,
+        *,
+        n_sensors: int,
+        window_size: int,
+        patch_size: int,
+        width: int,
+        latent_width: int,
+        classifier: ClassifierKind,
+        context: LanguageContext | None,
+    ) -> None:
+        super().__init__()
+        n_tokens = window_size // patch_size
+        self.local = LocalEncoder(n_sensors, patch_size, width, n_tokens)
+        self.skip = PatchEmbedding(n_sensors, patch_size, width)
+        self.context = context
+        self.vae = VaeEncoder(width, latent_width)
+        self.decoder = LatentDecoder(width, latent_width, n_tokens)
+        self.sensors = SensorHead(n_sensors, patch_size, width)
+        self.classifier = AnomalyClassifier(classifier, width, n_tokens)
+        self.register_buffer("spread", torch.tensor(0.0))
+
+    def hidden(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch n d"]:
+        """``h``: the local state, the LLM's context, and a linear skip that keeps magnitude."""
+        state: Tensor = self.local(window) + self.skip(window)
+        return state if self.context is None else state + self.context(window)
+
+    def judge(self, hidden: Float[Tensor, "batch n d"]) -> Float[Tensor, "batch n"]:
+        """Logits of hidden states, real or displaced."""
+        mean, _ = self.vae(hidden)
+        logits: Tensor = self.classifier(hidden, hidden - self.decoder(mean, "reconstruct"))
+        return logits
+
+    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Reading:
+        """Score a batch: a logit a token, and the expected values of every sensor."""
+        hidden = self.hidden(window)
+        mean, _ = self.vae(hidden)
+        decoded = self.decoder(mean, "reconstruct")
+        return Reading(self.classifier(hidden, hidden - decoded), self.sensors(decoded))
+
+    def generate(
+        self, hidden: Float[Tensor, "batch n d"], strength: float
+    ) -> tuple[Float[Tensor, "batch n d"], Bool[Tensor, "batch n"]]:
+        """Pseudo-anomalies ``h + m·r·Δ/‖Δ‖`` and which of their tokens are displaced.
+
+        Δ comes from the decoder behind gradient reversal of `strength`; m is a random segment;
+        r is drawn log-uniformly over `RADII`, in spreads of h.
+        """
+        mean, _ = self.vae(hidden.detach())
+        delta = reverse_gradient(
+            self.decoder(sample_relaxed_prior(mean.detach()), "displace"), strength
+        )
+        direction = delta / delta.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        batch, n_tokens, width = hidden.shape
+        low, high = RADII
+        radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
+        displaced = random_segments(batch, n_tokens, hidden.device)
+        step = radius * self.spread * width**0.5 * direction
+        return hidden + displaced.unsqueeze(-1) * step, displaced
+
+    def losses(self, window: Float[Tensor, "batch time sensor"], strength: float) -> LossTerms:
+        """The terms of the joint loss on one batch of normal windows."""
+        hidden = self.hidden(window)
+        self.track_spread(hidden.detach())
+        mean, log_variance = self.vae(hidden)
+        decoded = self.decoder(sample_posterior(mean, log_variance), "reconstruct")
+        generated, displaced = self.generate(hidden, strength)
+        return LossTerms(
+            window_reconstruction=(self.sensors(decoded) - window).square().mean(),
+            hidden_reconstruction=(decoded - hidden.detach()).square().mean()
+            / self.spread.square(),
+            kl=kl_to_unit_gaussian(mean, log_variance),
+            classification=real_against_generated(
+                self.judge(hidden), self.judge(generated), displaced
+            ),
+        )
+
+    def track_spread(self, hidden: Float[Tensor, "batch n d"]) -> None:
+        """Follow the root mean square deviation of h from its mean over the batch."""
+        if self.training:
+            now = (hidden - hidden.mean(dim=0)).square().mean().sqrt()
+            self.spread.copy_(now if self.spread == 0 else 0.95 * self.spread + 0.05 * now)
+
+
+def random_segments(
+    batch: int, n_tokens: int, device: torch.device
+) -> Bool[Tensor, "batch n"]:
+    """One segment a window, of uniformly drawn length (1 to n tokens) and place."""
+    length = torch.randint(1, n_tokens + 1, (batch, 1), device=device)
+    start = (torch.rand(batch, 1, device=device) * (n_tokens - length + 1)).long()
+    token = torch.arange(n_tokens, device=device)
+    return (token >= start) & (token < start + length)

@@ -1,0 +1,74 @@
+"""The pre-trained language model: its first K layers, fed by embedded patches.
+
+Notable:
+    * tokens come through ``inputs_embeds``; the vocabulary is not kept
+    * attention runs over the whole window: an anomaly may only be seen from both sides
+    * the layers are frozen; LoRA (peft) on the attention projections is what trains
+    * the layers live in half precision where the device computes in it; LoRA stays in float32
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+ATTENTION_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "c_attn", "query_key_value")
+VOCABULARY = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
+
+
+class LanguageModelBackbone(nn.Module):
+    """The first layers of a decoder-only LLM as an encoder of embedded windows."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        *,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Build the layers from a transformers configuration and their weights.
+
+        Raises:
+            RuntimeError: Where the weights are not those that the configuration asks for.
+        """
+        from transformers import AutoConfig, AutoModel
+
+        super().__init__()
+        settings = {key: value for key, value in config.items() if key != "model_type"}
+        llm_config = AutoConfig.for_model(config["model_type"], **settings)
+        llm_config._attn_implementation = "sdpa"
+        llm = AutoModel.from_config(llm_config)
+        missing, unexpected = llm.load_state_dict(dict(weights), strict=False)
+        absent = [name for name in missing if name not in VOCABULARY]
+        if absent or unexpected:
+            raise RuntimeError(f"backbone weights do not fit: {[*absent, *unexpected][:3]}")
+        self.compute_dtype = compute_dtype
+        self.width: int = llm_config.hidden_size
+        self.llm: nn.Module = llm.to(compute_dtype).requires_grad_(False)
+
+    def add_lora(self, rank: int) -> None:
+        """Wrap the attention projections in trainable low-rank updates (Hu et al., 2022)."""
+        from peft import LoraConfig, get_peft_model
+
+        present = {name.rpartition(".")[2] for name, _ in self.llm.named_modules()}
+        targets = [name for name in ATTENTION_PROJECTIONS if name in present]
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)
+        self.llm = get_peft_model(self.llm, lora)  # type: ignore[arg-type]
+
+    def forward(
+        self, embedded: Float[Tensor, "batch n d_llm"]
+    ) -> Float[Tensor, "batch n d_llm"]:
+        """Return the last kept layer's states in float32."""
+        batch, n_tokens, _ = embedded.shape
+        seen = torch.zeros(
+            batch, 1, n_tokens, n_tokens, device=embedded.device, dtype=self.compute_dtype
+        )
+        with torch.autocast(
+            embedded.device.type, torch.bfloat16, enabled=self.compute_dtype == torch.bfloat16
+        ):
+            states: Tensor = self.llm(
+                inputs_embeds=embedded.to(self.compute_dtype), attention_mask=seen, use_cache=False
+            ).last_hidden_state
+        return states.float()

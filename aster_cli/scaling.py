@@ -1,0 +1,74 @@
+"""From sensor units to scaled units and back, machine by machine.
+
+A scaled value is ``asinh((value - centre) / scale)``: about standard deviations near the normal
+level, logarithmic far from it. Compression keeps one drifting sensor from hiding all others, and
+unlike clipping it never forgets which of two huge deviations is the larger.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aster_cli.results import FloatArray, MachineId
+
+FEW_ROWS = 200
+"""A machine with fewer training rows is scaled by the pooled table."""
+
+_CONSTANT = 1e-8  # a standard deviation below this share of the level counts as none
+_CONSTANT_SCALE = 0.1  # of the level: what one scaled unit means for a sensor that never moved
+
+
+class ScalingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Centre and scale of every sensor, in the sensors' own units."""
+
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+class SensorScaling:
+    """Scaling tables by machine, with a pooled one for machines that training hardly knew."""
+
+    def __init__(
+        self, pooled: ScalingTable, machines: Mapping[MachineId, ScalingTable] | None = None
+    ) -> None:
+        self.pooled = pooled
+        self.machines = dict(machines or {})
+
+    @classmethod
+    def fit(cls, parts: Iterable[tuple[MachineId, FloatArray]]) -> "SensorScaling":
+        """Fit on training rows: ``(row, sensor)`` without missing cells, in parts by machine."""
+        by_machine: dict[MachineId, list[FloatArray]] = {}
+        for machine, values in parts:
+            by_machine.setdefault(machine, []).append(values)
+        rows = {machine: np.concatenate(values) for machine, values in by_machine.items()}
+        pooled = _table(np.concatenate(list(rows.values())))
+        if len(rows) == 1:
+            return cls(pooled)
+        return cls(pooled, {m: _table(v) for m, v in rows.items() if len(v) >= FEW_ROWS})
+
+    def knows(self, machine: MachineId) -> bool:
+        """Whether the machine has a table of its own (or is the only one)."""
+        return machine in self.machines or not self.machines
+
+    def scale(self, values: FloatArray, machine: MachineId) -> NDArray[np.float32]:
+        """Sensor units to scaled units."""
+        table = self.machines.get(machine, self.pooled)
+        deviations = (values - np.array(table.centre)) / np.array(table.scale)
+        return np.arcsinh(deviations).astype(np.float32)
+
+    def unscale(self, scaled: NDArray[np.float32], machine: MachineId) -> FloatArray:
+        """Scaled units to sensor units."""
+        table = self.machines.get(machine, self.pooled)
+        return np.sinh(scaled.astype(np.float64)) * np.array(table.scale) + np.array(table.centre)
+
+
+def _table(rows: FloatArray) -> ScalingTable:
+    """Mean and standard deviation; a constant sensor gets a scale that cannot give NaN."""
+    centre = rows.mean(axis=0)
+    deviation = rows.std(axis=0)
+    level = np.abs(rows).max(axis=0)
+    step = _CONSTANT_SCALE * np.where(level > 0, level, 1.0)
+    scale = np.where(deviation > _CONSTANT * level, deviation, step)
+    return ScalingTable(tuple(centre.tolist()), tuple(scale.tolist()))

@@ -1,0 +1,217 @@
+"""One machine's rows on their way through windows: what waits, what is due, what is decided.
+
+A `MachineStream` takes rows as they come, hands out the windows that are complete, takes the
+network's readings of them, and releases every row once no further window will cover it. What it
+holds is bounded by a window, a stride and the batch just pushed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aster_cli.config import MissingPolicy
+from aster_cli.results import FloatArray, MachineId, Status
+from aster_cli.scaling import SensorScaling
+from aster_cli.segments import Clock, PreparedRows, Segmenter
+from aster_cli.windows import sliding, window_starts
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReadings:
+    """What the network reads off a batch of windows.
+
+    Attributes:
+        rows: Readings that a window gives for each of its rows, ``(window, size)`` by name.
+        expected: ``(window, size, sensor)`` float32 in scaled units.
+    """
+
+    rows: dict[str, NDArray[np.float32]]
+    expected: NDArray[np.float32]
+
+    def part(self, start: int, stop: int) -> "WindowReadings":
+        """The readings of windows `start` to `stop`."""
+        rows = {name: values[start:stop] for name, values in self.rows.items()}
+        return WindowReadings(rows, self.expected[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedRows:
+    """Rows whose readings are final.
+
+    Attributes:
+        numbers: ``(row,)`` row numbers in the log.
+        status: The status that all of them share.
+        readings: ``(row,)`` float64 by name, means over the windows that speak for the row; empty
+            unless `status` is ``ok``.
+        residual: ``(row, sensor)`` float32, actual minus expected in scaled units.
+    """
+
+    numbers: NDArray[np.int64]
+    status: Status
+    readings: dict[str, FloatArray]
+    residual: NDArray[np.float32]
+
+
+class _OpenSegment:
+    """The rows of a segment that some window may still cover, and the sums over past ones."""
+
+    def __init__(self, n_sensors: int, size: int, stride: int, readings: tuple[str, ...]) -> None:
+        self.size, self.stride = size, stride
+        self.first = 0  # place in the segment of the first row that is held
+        self.due = 0  # place where the next anchored window starts
+        self.numbers = np.zeros(0, dtype=np.int64)
+        self.scaled = np.zeros((0, n_sensors), dtype=np.float32)
+        self.sums = {name: np.zeros(0) for name in readings}
+        self.expected = np.zeros((0, n_sensors))
+        self.counts = np.zeros(0)
+        # (start of a window, first row that it speaks for), as places among the held rows
+        self.handed_out: list[tuple[int, int]] = []
+
+    def append(self, numbers: NDArray[np.int64], scaled: NDArray[np.float32]) -> None:
+        n = len(numbers)
+        self.numbers = np.concatenate((self.numbers, numbers))
+        self.scaled = np.concatenate((self.scaled, scaled))
+        self.sums = {k: np.concatenate((v, np.zeros(n))) for k, v in self.sums.items()}
+        self.expected = np.concatenate((self.expected, np.zeros(scaled.shape)))
+        self.counts = np.concatenate((self.counts, np.zeros(n)))
+
+    def hand_out(self, *, closing: bool) -> NDArray[np.float32]:
+        """Windows that are complete now, ``(window, size, sensor)``; the last one if `closing`."""
+        length = self.first + len(self.numbers)
+        anchored = window_starts(length - self.due, self.size, self.stride) + self.due
+        spans = [(start, start) for start in anchored.tolist()]
+        if spans:
+            self.due = spans[-1][0] + self.stride
+        covered = self.due - self.stride + self.size if self.due else 0
+        if closing and self.size <= length and covered < length:
+            spans.append((length - self.size, covered))
+        self.handed_out = [(start - self.first, speaks - self.first) for start, speaks in spans]
+        if not spans:
+            return np.zeros((0, self.size, self.scaled.shape[1]), dtype=np.float32)
+        return sliding(self.scaled, self.size)[[start for start, _ in self.handed_out]]
+
+    def take_in(self, readings: WindowReadings) -> None:
+        """Add the readings of the windows handed out, in their order."""
+        for window, (start, speaks) in enumerate(self.handed_out):
+            stop = start + self.size
+            skipped = speaks - start
+            for name, values in readings.rows.items():
+                self.sums[name][speaks:stop] += values[window, skipped:]
+            self.expected[speaks:stop] += readings.expected[window, skipped:]
+            self.counts[speaks:stop] += 1.0
+        self.handed_out = []
+
+    def release(self, *, closing: bool, short: Status) -> DecidedRows:
+        """Let go of rows that no further window covers."""
+        n = len(self.numbers) if closing else min(self.due - self.first, len(self.numbers))
+        numbers, counts = self.numbers[:n], self.counts[:n]
+        if closing and self.first + len(self.numbers) < self.size:
+            decided = DecidedRows(numbers, short, {}, self.scaled[:0])
+        else:
+            means = {name: sums[:n] / counts for name, sums in self.sums.items()}
+            residual = self.scaled[:n] - (self.expected[:n] / counts[:, None]).astype(np.float32)
+            decided = DecidedRows(numbers, "ok", means, residual)
+        self.first += n
+        self.numbers, self.scaled = self.numbers[n:].copy(), self.scaled[n:].copy()
+        self.sums = {name: sums[n:].copy() for name, sums in self.sums.items()}
+        self.expected, self.counts = self.expected[n:].copy(), self.counts[n:].copy()
+        return decided
+
+
+class MachineStream:
+    """One machine's way from rows to readings.
+
+    Args:
+        machine: Whose rows these are.
+        scaling: Where the machine's scaling table is found.
+        n_sensors: Sensors of a row.
+        size: Rows of a window.
+        stride: Rows between anchored windows.
+        longest: The longest step that is no gap, in units of the clock.
+        missing: How missing cells are filled.
+        readings: The names of what the network reads.
+    """
+
+    def __init__(
+        self,
+        machine: MachineId,
+        *,
+        scaling: SensorScaling,
+        n_sensors: int,
+        size: int,
+        stride: int,
+        longest: float,
+        missing: MissingPolicy,
+        readings: tuple[str, ...],
+    ) -> None:
+        self.machine = machine
+        self._scaling = scaling
+        self._segmenter = Segmenter(n_sensors, longest, missing)
+        self._shape = (n_sensors, size, stride, readings)
+        self._open = _OpenSegment(*self._shape)
+        self._closing: list[_OpenSegment] = []
+        self._any_gap = False
+        self._missing: list[NDArray[np.int64]] = []
+        self.rows_seen = 0
+
+    def push(
+        self, numbers: NDArray[np.int64], time: Clock, values: FloatArray
+    ) -> NDArray[np.float32]:
+        """Take rows; return the windows that are due, ``(window, size, sensor)``."""
+        self.rows_seen += len(numbers)
+        return self._hand_out(self._segmenter.push(numbers, time, values))
+
+    def finish(self) -> NDArray[np.float32]:
+        """The log has ended: return the last windows that are due."""
+        windows = self._hand_out(self._segmenter.finish())
+        self._closing.append(self._open)
+        return np.concatenate((windows, self._open.hand_out(closing=True)))
+
+    def take_in(self, readings: WindowReadings) -> list[DecidedRows]:
+        """Take the readings of the windows last returned; return the rows decided by them.
+
+        A segment shorter than a window has status ``gap``, or ``short`` where it is the whole log.
+        """
+        decided = []
+        taken = 0
+        open_is_closing = self._closing[-1:] == [self._open]
+        segments = self._closing if open_is_closing else [*self._closing, self._open]
+        for segment in segments:
+            n = len(segment.handed_out)
+            segment.take_in(readings.part(taken, taken + n))
+            taken += n
+            closing = segment is not self._open or open_is_closing
+            short: Status = "gap" if self._any_gap else "short"
+            decided.append(segment.release(closing=closing, short=short))
+        for numbers in self._missing:
+            decided.append(DecidedRows(numbers, "missing", {}, np.zeros((0, 0), np.float32)))
+        self._closing, self._missing = [], []
+        if open_is_closing:
+            self._open = _OpenSegment(*self._shape)
+        return [rows for rows in decided if len(rows.numbers)]
+
+    def _hand_out(self, rows: PreparedRows) -> NDArray[np.float32]:
+        """Sort prepared rows into segments and collect the windows that are due."""
+        if len(rows.missing):
+            self._missing.append(rows.missing)
+        due = []
+        scaled = self._scaling.scale(rows.values, self.machine)
+        cuts = [0, *np.flatnonzero(rows.opens).tolist(), len(scaled)]
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            if start < stop:
+                if rows.opens[start]:
+                    due.extend(self._close())
+                self._open.append(rows.numbers[start:stop], scaled[start:stop])
+        # windows of the open segment come after those of the segments closed before it
+        return np.concatenate([*due, self._open.hand_out(closing=False)])
+
+    def _close(self) -> list[NDArray[np.float32]]:
+        """End the open segment, if it has rows, and open the next."""
+        if not len(self._open.numbers):
+            return []
+        self._any_gap = True
+        self._closing.append(self._open)
+        windows = self._open.hand_out(closing=True)
+        self._open = _OpenSegment(*self._shape)
+        return [windows]
