@@ -1,5 +1,6 @@
 """Values that the floors hand to each other; none of them knows torch, files or the terminal."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,3 +44,104 @@ class LogBatch:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.time)
+
+    def by_machine(self) -> Iterator[tuple[MachineId, NDArray[np.int64]]]:
+        """Each machine with the positions of its rows in this batch."""
+        order = np.argsort(self.machine_codes, kind="stable")
+        ends = np.cumsum(np.bincount(self.machine_codes, minlength=len(self.machines)))
+        start = 0
+        for machine, end in zip(self.machines, ends.tolist(), strict=True):
+            if end > start:
+                yield machine, order[start:end]
+            start = end
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One machine's rows in the order of time, before any cell is filled.
+
+    Attributes:
+        machine: Whose rows these are.
+        time: ``(row,)`` as in `LogBatch`.
+        values: ``(row, sensor)`` float64, NaN where a cell is missing.
+    """
+
+    machine: MachineId
+    time: NDArray[np.int64] | NDArray[np.float64]
+    values: FloatArray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.time)
+
+    def rows(self, start: int, stop: int) -> "Series":
+        """A stretch of the series."""
+        return Series(self.machine, self.time[start:stop], self.values[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
+class SensorShare:
+    """A sensor's part in an anomaly.
+
+    Attributes:
+        sensor: Its name.
+        share: From 0 to 1; the shares of an event sum to 1.
+        direction: +1 above what was expected, -1 below, 0 neither.
+    """
+
+    sensor: str
+    share: float
+    direction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Anomalous rows of one machine that belong together.
+
+    Attributes:
+        event_id: A hash of model, machine and the first anomalous timestamp.
+        machine: The id columns' values as text.
+        start: The log's own timestamp of the first anomalous row.
+        end: The same of the last one.
+        duration_s: Seconds from start to end; None where the log's time is a counter.
+        n_rows: Anomalous rows.
+        peak_time: Where the score is highest.
+        peak_score: The highest score.
+        severity: The highest severity, 0 to 100.
+        top_sensors: The leading sensors over the event's rows.
+        open: Whether the log ends before the event could be called over.
+    """
+
+    event_id: str
+    machine: MachineId
+    start: object
+    end: object
+    duration_s: float | None
+    n_rows: int
+    peak_time: object
+    peak_score: float
+    severity: float
+    top_sensors: tuple[SensorShare, ...]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one stretch of training came to.
+
+    Attributes:
+        epoch: From 1.
+        step: Optimiser steps so far.
+        reversal_strength: λ of the gradient reversal at the end of the epoch.
+        losses: Every term by name, mean over the epoch's batches.
+        held_out: Every term by name on held-out windows; empty where there are none.
+        separation: AUC-ROC of the classifier between real and pseudo-anomalous tokens of held-out
+            windows; None where there are none.
+    """
+
+    epoch: int
+    step: int
+    reversal_strength: float
+    losses: dict[str, float]
+    held_out: dict[str, float]
+    separation: float | None

@@ -29,12 +29,17 @@ class TrainingWindows:
     """
 
     def __init__(self, segments: list[NDArray[np.float32]], size: int) -> None:
+        self._size = size
         self._views = [sliding(values, size) for values in segments if len(values) >= size]
         self._ends = np.cumsum([len(view) for view in self._views], dtype=np.int64)
 
     def __len__(self) -> int:
         """Return the number of windows."""
         return int(self._ends[-1]) if len(self._ends) else 0
+
+    def none(self) -> "TrainingWindows":
+        """No windows of the same size."""
+        return TrainingWindows([], self._size)
 
     def take(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Copy the windows of these numbers: ``(window, size, sensor)``."""

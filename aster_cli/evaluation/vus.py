@@ -1,8 +1,8 @@
 """VUS-ROC and VUS-PR: areas under the range curves, averaged over all buffer lengths.
 
 Definition: Paparrizos, Boniol, Palpanas, Tsay, Elmore, Franklin, *Volume Under the Surface*, PVLDB
-15(11), 2022, section 4. A buffer of length l widens every label event by l // 2 rows on both sides;
-a buffer row at distance d weighs sqrt(1 - d / l), and weights that overlap add up to at most 1.
+15(11), 2022. A buffer of length l widens every label event by l // 2 rows on both sides; a buffer
+row at distance d weighs sqrt(1 - d / l), and weights that overlap add up to at most 1.
 Recall is the weight found, over (about) the weight there is, times the share of widened events that
 any flagged row touches. The curve goes through thresholds taken at evenly spaced ranks of the
 scores; the volume is the mean of the areas for l = 0, 1, …, maximum.
@@ -12,7 +12,7 @@ Published implementations disagree. `Definition` chooses between the two that pe
 ==================  ============================  ===============================
 point               "current"                     "pvldb-2022"
 ==================  ============================  ===============================
-found in            vus 0.0.6, TSB-AD 1.5         TAB; aeon 1.6, TimeEval 1.5 [1]
+found in            vus 0.0.6, TSB-AD 1.5         vus 0.0.3, TAB, aeon 1.6 [1]
 buffer after event  l // 2 rows                   l // 2 - 1 rows
 weight there is     label rows + half the buffer  label rows + half the buffer
                     weight *found*
@@ -21,10 +21,11 @@ events that meet    join if their buffers share   join if their buffers touch
 area under PR       steps, as average precision   trapezoids
 ==================  ============================  ===============================
 
-[1] TimeEval only with its compatibility mode on. Implementations also differ in the maximum: the
-authors advise the median event length (the default in :mod:`aster_cli.evaluation.metrics`), TAB
-computes that median and then overwrites it by 100, walking l = 0, …, 200, and TSB-AD takes the
-dominant period. Constant scores are 0 in aeon; here, as in the authors' code, they get their curve.
+[1] TimeEval and dtaianomaly too, in their compatibility mode only; by default their buffers are
+linear and never join. The longest buffer differs as well: the authors advise the median event
+length (the default in :mod:`aster_cli.evaluation.metrics`), TAB computes that median and then
+overwrites it by 100, walking l = 0, …, 200, and TSB-AD takes the dominant period. Constant scores
+are 0 in aeon; here, as in the authors' code, they get their curve.
 """
 
 from typing import Literal, NamedTuple
@@ -177,6 +178,6 @@ def _areas(
     if definition == "pvldb-2022":
         heights = (precision + np.concatenate(([1.0], precision[:-1]))) / 2
     # The ROC curve is closed at (1, 1): recall may stay below 1 when an event is never touched.
-    tpr = np.concatenate(([0.0], recall, [1.0]))
-    fpr = np.concatenate(([0.0], false_rate, [1.0]))
-    return float(np.trapezoid(tpr, fpr)), float(widths @ heights)
+    hit_rates = np.concatenate(([0.0], recall, [1.0]))
+    false_rates = np.concatenate(([0.0], false_rate, [1.0]))
+    return float(np.trapezoid(hit_rates, false_rates)), float(widths @ heights)

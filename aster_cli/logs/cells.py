@@ -122,4 +122,8 @@ def _convert_datetimes(cells: pl.Series, dtype: pl.Datetime) -> pl.Series:
         return nothing
     if exact.dtype != dtype:
         return nothing
-    return exact.to_frame().select(pl.when(exact.dt.year() == coarse.dt.year()).then(exact)).to_series()
+    return (
+        exact.to_frame()
+        .select(pl.when(exact.dt.year() == coarse.dt.year()).then(exact))
+        .to_series()
+    )

@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aster_cli.errors import DataError
+from aster_cli.logs.machines import machine_runs
 from aster_cli.results import MachineId
 
 TimeKind = Literal["datetime", "date", "epoch", "counter", "row"]
@@ -33,24 +35,14 @@ def time_kind(cells: pl.Series) -> TimeKind | None:
 
 def epoch_unit(cells: pl.Series) -> int | None:
     """Return an epoch's unit in nanoseconds, told by its magnitude; None for other numbers."""
-    known = cells.drop_nulls()
-    if known.is_empty():
+    known = cells.drop_nulls().cast(pl.Float64).to_numpy()
+    if not len(known):
         return None
     first, last = EPOCH_RANGE
     for per_second in (1, 1_000, 1_000_000, NANOSECONDS):
-        if known.is_between(first * per_second, last * per_second).all():
+        if first * per_second <= known.min() and known.max() <= last * per_second:
             return NANOSECONDS // per_second
     return None
-
-
-def rises(cells: pl.Series, ids: pl.DataFrame) -> bool:
-    """Tell whether a column never falls within a machine, and does rise somewhere."""
-    frame = ids.with_columns(cells.alias(""))
-    step = pl.col("").diff()
-    steps = frame.select(step.over(ids.columns) if ids.width else step).to_series().drop_nulls()
-    return cells.null_count() == 0 and bool((steps >= 0).all()) and (
-        len(cells) == 1 or bool((steps > 0).any())
-    )
 
 
 def to_instants(cells: pl.Series, kind: TimeKind, unit: int | None) -> pl.Series:
@@ -68,17 +60,47 @@ def to_instants(cells: pl.Series, kind: TimeKind, unit: int | None) -> pl.Series
         zone = cells.dtype.time_zone if isinstance(cells.dtype, pl.Datetime) else None
         return cells.cast(pl.Datetime("ns", zone), strict=False).to_physical()
     if cells.dtype.is_float():
-        finite = cells.cast(pl.Float64).to_frame("").select(
-            pl.when(pl.col("").is_finite()).then(pl.col(""))
-        ).to_series()
+        numbers = cells.cast(pl.Float64)
+        finite = numbers.set(~numbers.is_finite(), None)
         return finite if unit is None else (finite * unit).round().cast(pl.Int64, strict=False)
     whole = cells.cast(pl.Int64, strict=False)
     if unit is None:
         return whole
     limit = np.iinfo(np.int64).max // unit
-    return whole.to_frame("").select(
-        pl.when(pl.col("").is_between(-limit, limit)).then(pl.col("") * unit)
-    ).to_series()
+    return whole.set(~whole.is_between(-limit, limit), None) * unit
+
+
+def common_dtype(columns: Sequence[tuple[str, pl.DataType]]) -> pl.DataType:
+    """Choose one dtype for the time columns of several files, which loses nothing of any.
+
+    Args:
+        columns: Each file's name and the dtype of its time column.
+
+    Raises:
+        DataError: Their time zones differ, or one has dates and another datetimes or numbers.
+    """
+    first_where, first = columns[0]
+    if all(dtype == first for _, dtype in columns):
+        return first
+    for where, dtype in columns:
+        if _zone(dtype) != _zone(first):
+            raise DataError(
+                f"its times are {dtype}, those of {first_where} are {first}",
+                where=where,
+                hint="write all files in one time zone",
+            )
+    if isinstance(first, pl.Datetime):
+        units = [dtype.time_unit for _, dtype in columns if isinstance(dtype, pl.Datetime)]
+        return pl.Datetime(max(units, key=("ms", "us", "ns").index), first.time_zone)
+    whole = all(dtype.is_integer() for _, dtype in columns)
+    return pl.Int64() if whole else pl.Float64()
+
+
+def _zone(dtype: pl.DataType) -> object:
+    """Return what two time columns must share to be one: the zone, or being numbers or dates."""
+    if isinstance(dtype, pl.Datetime):
+        return (dtype.time_zone,)
+    return "number" if dtype.is_numeric() else dtype
 
 
 class RisingTime:
@@ -93,16 +115,14 @@ class RisingTime:
         self, time: Instants, machines: Sequence[MachineId], codes: NDArray[np.int32]
     ) -> int | None:
         """Return the first row whose time is not later than its machine's row before it."""
-        order = np.argsort(codes, kind="stable")
-        time, codes = time[order], codes[order]
-        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        order, starts, lengths = machine_runs(codes)
+        time = time[order]
         before = np.roll(time, 1)
         known = np.ones(len(time), dtype=bool)
-        for start, stop in zip(starts, [*starts[1:], len(time)], strict=True):
-            machine = machines[codes[start]]
+        for machine, start, length in zip(machines, starts, lengths, strict=True):
             known[start] = machine in self._last
             before[start] = self._last.get(machine, 0)
-            self._last[machine] = time[stop - 1].item()
+            self._last[machine] = time[start + length - 1].item()
         faulty = known & (time < before if self._allow_repeats else time <= before)
         return int(order[faulty].min()) if faulty.any() else None
 
@@ -114,14 +134,13 @@ class RowCount:
         """Start every machine at row 0."""
         self._seen: dict[MachineId, int] = {}
 
-    def count(
-        self, machines: Sequence[MachineId], codes: NDArray[np.int32]
-    ) -> NDArray[np.int64]:
+    def count(self, machines: Sequence[MachineId], codes: NDArray[np.int32]) -> NDArray[np.int64]:
         """Number the next rows of each machine."""
+        order, starts, lengths = machine_runs(codes)
         numbers = np.empty(len(codes), dtype=np.int64)
-        for code, machine in enumerate(machines):
-            rows = np.flatnonzero(codes == code)
-            seen = self._seen.get(machine, 0)
-            numbers[rows] = np.arange(seen, seen + len(rows))
-            self._seen[machine] = seen + len(rows)
+        numbers[order] = np.arange(len(codes)) - np.repeat(starts, lengths)
+        seen = np.array([self._seen.get(machine, 0) for machine in machines])
+        for machine, before, more in zip(machines, seen, lengths, strict=True):
+            self._seen[machine] = int(before + more)
+        numbers += seen[codes]
         return numbers

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from aster_cli.errors import DataError
 from aster_cli.logs import cells
 from aster_cli.logs.clock import Instants, RowCount, to_instants
-from aster_cli.logs.readers import LogReader
+from aster_cli.logs.machines import code_machines, last_positions
+from aster_cli.logs.readers import HEAD_ROWS, LogReader
 from aster_cli.logs.schema import LogSchema
 from aster_cli.results import FloatArray, LogBatch, MachineId
 
@@ -54,7 +55,7 @@ class Part:
         row = 1  # of the file
         for frame in self.reader.frames(self.columns, rows=rows):
             ids = self._ids(frame, row)
-            machines, codes = code_machines(ids)
+            machines, codes = code_machines(ids, frame.height)
             if self.schema.time_col is None:
                 time: Instants = count.count(machines, codes)
                 timestamp = pl.Series(TIMESTAMP, time)
@@ -72,31 +73,29 @@ class Part:
             )
             row += frame.height
 
-    def machine_rows(self, *, first_row: int) -> dict[MachineId, int]:
-        """Find the last row of each machine in this file, reading its id columns only."""
-        own_ids = {name: self.columns[name] for name in self._own_ids()}
-        if not own_ids:
-            return {tuple(self._path_values()): first_row + self.reader.count_rows() - 1}
+    def last_rows(self, *, first_row: int) -> dict[MachineId, int]:
+        """Find the last row of each machine in this file, reading no more than its id columns."""
+        stored = {name: self.columns[name] for name in self.schema.id_cols if name in self.columns}
+        if not stored:
+            machine = tuple(self.path_ids[name] for name in self.schema.id_cols)
+            return {machine: first_row + self.reader.count_rows() - 1}
         last: dict[MachineId, int] = {}
         row = 1
-        for frame in self.reader.frames(own_ids, rows=1 << 16):
-            machines, codes = code_machines(self._ids(frame, row))
-            for code, machine in enumerate(machines):
-                last[machine] = first_row + row - 1 + int(np.flatnonzero(codes == code)[-1])
+        for frame in self.reader.frames(stored, rows=HEAD_ROWS):
+            machines, codes = code_machines(self._ids(frame, row), frame.height)
+            last |= last_positions(machines, codes, first_row + row - 1)
             row += frame.height
         return last
 
-    def _own_ids(self) -> list[str]:
-        return [name for name in self.schema.id_cols if name not in self.path_ids]
-
-    def _path_values(self) -> list[str]:
-        return [self.path_ids[name] for name in self.schema.id_cols]
-
     def _ids(self, frame: pl.DataFrame, row: int) -> pl.DataFrame:
-        ids = frame.select(
-            pl.lit(self.path_ids[name]).alias(name) if name in self.path_ids else pl.col(name)
-            for name in self.schema.id_cols
-        )
+        literals = [pl.lit(value).alias(name) for name, value in self.path_ids.items()]
+        ids = frame.with_columns(literals).select(self.schema.id_cols)
+        for column in ids:
+            if column.null_count():
+                fault = int(column.is_null().arg_true()[0])
+                raise DataError(
+                    f"id column {column.name!r} is empty", where=f"{self.where}, row {row + fault}"
+                )
         return ids
 
     def _instants(self, timestamp: pl.Series, row: int) -> Instants:
@@ -136,6 +135,16 @@ class Part:
         return labels.to_numpy()
 
 
-def code_machines(ids: pl.DataFrame) -> tuple[tuple[MachineId, ...], NDArray[np.int32]]:
-    """Number the machines in the order in which they appear, and give every row its number."""
-    ...
+def _zeros_and_ones(labels: pl.Series) -> pl.Series:
+    """Read labels as Int8; null where a cell is neither 0 nor 1."""
+    if labels.dtype == pl.String:
+        words = cells.parse_leniently(labels, pl.Boolean()).cast(pl.Float64)
+        numbers = cells.parse_leniently(labels, pl.Float64()).fill_null(words)
+    else:
+        numbers = labels.cast(pl.Float64, strict=False)
+    exact = pl.col(labels.name)
+    return (
+        numbers.to_frame()
+        .select(pl.when((exact == 0.0) | (exact == 1.0)).then(exact).cast(pl.Int8))
+        .to_series()
+    )

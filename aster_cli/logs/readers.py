@@ -176,7 +176,10 @@ class CsvReader(LogReader):
                 delimiter=self._delimiter, invalid_row_handler=self._remember_ragged
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                default_column_type=pa.string(), include_columns=names
+                default_column_type=pa.string(),
+                include_columns=names,
+                null_values=[""],
+                strings_can_be_null=True,
             ),
         )
 
@@ -211,17 +214,22 @@ class NdjsonReader(LogReader):
 
     def _arrow_schema(self) -> pa.Schema:
         inferred = self._open(None).schema
-        self._types = {field.name: _json_type(field.type) for field in inferred}
-        return pa.schema(list(zip(inferred.names, self._types.values(), strict=True)))
+        self._types = {
+            # Text times of all formats are read alike, so here they stay text.
+            field.name: pa.string() if pa.types.is_timestamp(field.type) else field.type
+            for field in inferred
+        }
+        return pa.schema(list(self._types.items()))
 
     def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
-        types = {
-            name: pa.float64() if dtype == pl.Float64 and self.stored[name].is_numeric() else stored
-            for (name, dtype), stored in zip(
-                columns.items(), map(self._types.get, columns), strict=True
+        types = [
+            (
+                name,
+                self._types[name] if self.stored[name] in (pl.String, dtype) else _json_type(dtype),
             )
-        }
-        yield from self._open(pa.schema(list(types.items())))
+            for name, dtype in columns.items()
+        ]
+        yield from self._open(pa.schema(types))
 
     def _open(self, schema: pa.Schema | None) -> pa.RecordBatchReader:
         return pyarrow.json.open_json(
@@ -234,11 +242,10 @@ class NdjsonReader(LogReader):
         )
 
 
-def _json_type(inferred: pa.DataType) -> pa.DataType:
-    """Keep times as text, for all formats' text times are read alike; null may become a number."""
-    if pa.types.is_timestamp(inferred):
-        return pa.string()
-    return pa.float64() if pa.types.is_null(inferred) else inferred
+def _json_type(dtype: pl.DataType) -> pa.DataType:
+    """Say what PyArrow's JSON reader calls a dtype; it knows no large lists."""
+    type_ = pl.Series(dtype=dtype).to_arrow(compat_level=pl.CompatLevel.oldest()).type
+    return pa.list_(type_.value_type) if pa.types.is_large_list(type_) else type_
 
 
 class ParquetReader(LogReader):

@@ -14,7 +14,8 @@ import polars as pl
 
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import DataError, LogFormatError, SchemaMismatchError
-from aster_cli.logs.clock import TimeKind, rises, time_kind
+from aster_cli.logs.clock import RisingTime, TimeKind, time_kind, to_instants
+from aster_cli.logs.machines import code_machines
 
 TIME_NAMES = (
     *("timestamp", "datetime", "date_time", "date", "time", "ts", "unix_time", "unixtime"),
@@ -161,7 +162,11 @@ def match_schema(
         more = f" and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
         raise SchemaMismatchError(", ".join(wrong[:LISTED]) + more, where=where)
     schema = msgspec.structs.replace(
-        expected, id_cols=expected.id_cols or ids, id_from_path=bool(path_ids), label_col=label, **time
+        expected,
+        id_cols=expected.id_cols or ids,
+        id_from_path=bool(path_ids),
+        label_col=label,
+        **time,
     )
     return schema, tuple(notes)
 
@@ -237,9 +242,18 @@ def _find_time(free: pl.DataFrame, clocks: list[str], where: str) -> str | None:
 
 
 def _is_clock(cells: pl.Series, ids: pl.DataFrame) -> bool:
-    """Tell whether a column is named like a clock, and rises like one."""
-    usual = cells.name.strip().lower() in TIME_NAMES
-    return usual and cells.dtype.is_numeric() and time_kind(cells) is not None and rises(cells, ids)
+    """Tell whether a column is named like a clock, and is an epoch or rises."""
+    if cells.name.strip().lower() not in TIME_NAMES:
+        return False
+    kind = time_kind(cells)
+    if kind != "counter":
+        return kind == "epoch"
+    time = to_instants(cells, kind, None)
+    known = time.is_not_null()
+    time, ids = time.filter(known), ids.filter(known) if ids.width else ids
+    machines = code_machines(ids, len(time))
+    falls = RisingTime(allow_repeats=True).first_fault(time.to_numpy(), *machines) is not None
+    return not falls and (time.n_unique() > 1 or len(time) == 1)
 
 
 def _clock_rank(name: str) -> int:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 from typing import BinaryIO, Literal
 from urllib.parse import unquote
@@ -90,7 +90,8 @@ def find_sources(paths: Sequence[str], *, input_format: LogFormat | None = None)
     sources: list[Source] = []
     try:
         for file in dict.fromkeys(file for path in paths for file in _expand(path)):
-            sources.append(_source(file, input_format))
+            source = _source(file, input_format)
+            sources.append(source)
     except BaseException:
         remove_temporary(sources)
         raise
@@ -119,8 +120,8 @@ def _expand(path: str) -> Iterator[Path]:
     elif place.exists():
         yield place
     elif has_magic(path):
-        matches = sorted(Path(match) for match in glob(path, recursive=True))
-        files = [match for match in matches if match.is_file()]
+        matches = Path(place.anchor).glob(str(place.relative_to(place.anchor)))
+        files = sorted(file for file in matches if file.is_file() and file.name[0] != ".")
         if not files:
             raise StorageError("matches no file", where=repr(path))
         yield from files

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from aster_cli.config import ClassifierKind
+from aster_cli.backbones import Backbone
+from aster_cli.config import ClassifierKind, ModelConfig
 from aster_cli.model.backbone import LanguageModelBackbone
 from aster_cli.model.classifier import AnomalyClassifier
 from aster_cli.model.decoder import LatentDecoder, SensorHead
@@ -163,3 +164,40 @@ def random_segments(
     start = (torch.rand(batch, 1, device=device) * (n_tokens - length + 1)).long()
     token = torch.arange(n_tokens, device=device)
     return (token >= start) & (token < start + length)
+
+
+def build_network(
+    model: ModelConfig,
+    n_sensors: int,
+    backbone: Backbone | None,
+    *,
+    llm_weights: dict[str, Tensor] | None = None,
+    compute_dtype: torch.dtype = torch.float32,
+) -> AsterNetwork:
+    """Build the network that a resolved configuration describes.
+
+    Args:
+        model: With window size and latent width set.
+        n_sensors: Sensors of a row.
+        backbone: The LLM's layers; None leaves the branch out.
+        llm_weights: In place of the backbone's own: those with LoRA folded in.
+        compute_dtype: What the LLM computes in.
+    """
+    if model.window_size is None or model.latent_width is None:
+        raise ValueError("window size and latent width must be set")
+    context = None
+    if backbone is not None:
+        weights = llm_weights or {k: torch.from_numpy(v) for k, v in backbone.weights.items()}
+        llm = LanguageModelBackbone(backbone.config, weights, compute_dtype=compute_dtype)
+        context = LanguageContext(
+            llm, backbone.embedding_norm, n_sensors, model.patch_size, model.width
+        )
+    return AsterNetwork(
+        n_sensors=n_sensors,
+        window_size=model.window_size,
+        patch_size=model.patch_size,
+        width=model.width,
+        latent_width=model.latent_width,
+        classifier=model.classifier,
+        context=context,
+    )

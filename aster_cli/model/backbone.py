@@ -46,6 +46,7 @@ class LanguageModelBackbone(nn.Module):
             raise RuntimeError(f"backbone weights do not fit: {[*absent, *unexpected][:3]}")
         self.compute_dtype = compute_dtype
         self.width: int = llm_config.hidden_size
+        self.has_lora = False
         self.llm: nn.Module = llm.to(compute_dtype).requires_grad_(False)
 
     def add_lora(self, rank: int) -> None:
@@ -56,6 +57,7 @@ class LanguageModelBackbone(nn.Module):
         targets = [name for name in ATTENTION_PROJECTIONS if name in present]
         lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)
         self.llm = get_peft_model(self.llm, lora)  # type: ignore[arg-type]
+        self.has_lora = True
 
     def forward(
         self, embedded: Float[Tensor, "batch n d_llm"]
@@ -72,3 +74,40 @@ class LanguageModelBackbone(nn.Module):
                 inputs_embeds=embedded.to(self.compute_dtype), attention_mask=seen, use_cache=False
             ).last_hidden_state
         return states.float()
+
+
+def lora_of(llm: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The adapter's configuration and weights, named as PEFT names them in its files."""
+    from peft import get_peft_model_state_dict
+
+    config = llm.peft_config["default"].to_dict()  # type: ignore[union-attr, operator]
+    plain = {
+        key: sorted(value) if isinstance(value, set) else getattr(value, "value", value)
+        for key, value in config.items()
+        if isinstance(value, str | int | float | bool | list | set | dict | None)
+    }
+    weights = {name: w.detach().cpu() for name, w in get_peft_model_state_dict(llm).items()}
+    return plain | {"inference_mode": True}, weights
+
+
+def merge_lora(
+    weights: Mapping[str, Tensor], config: Mapping[str, Any], adapter: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Fold LoRA into the layers, ``W + (α / r) B A``: scoring then needs no peft.
+
+    Layers that keep their weights transposed (GPT-2's) get the update transposed.
+
+    Raises:
+        KeyError: Where the adapter names a layer that is not there.
+    """
+    merged = {name: weight.float() for name, weight in weights.items()}
+    prefix, suffix = "base_model.model.", ".lora_A.weight"
+    scale = config["lora_alpha"] / config["r"]
+    for name, down in adapter.items():
+        if name.endswith(suffix):
+            layer = name.removeprefix(prefix).removesuffix(suffix)
+            update = scale * (adapter[f"{prefix}{layer}.lora_B.weight"].float() @ down.float())
+            if config.get("fan_in_fan_out"):
+                update = update.T
+            merged[f"{layer}.weight"] = merged[f"{layer}.weight"] + update
+    return merged

@@ -1,0 +1,438 @@
+"""The detector: `fit` and `score`, the two walks through the house, each on one page.
+
+    detector = Detector.fit("normal.parquet")
+    scores = detector.score("live.csv")
+    detector.save("pumps.aster")
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+import torch
+
+from aster_cli.backbones import Backbone, load_backbone
+from aster_cli.calibration import ENOUGH_ROWS, Calibration, ReadingScale, ScoreTable, join_readings
+from aster_cli.checkpoint import (
+    Adapter,
+    Arrays,
+    Checkpoint,
+    EpochRecord,
+    Manifest,
+    ModelSchema,
+    Scoring,
+    TrainingRecord,
+    fingerprint,
+    identify,
+    load_model,
+    save_model,
+)
+from aster_cli.config import DetectorConfig
+from aster_cli.defaults import resolve, training_steps
+from aster_cli.errors import DataError
+from aster_cli.events import EventTracker
+from aster_cli.logs import Log, LogSchema, open_log
+from aster_cli.model.aster import AsterNetwork, build_network
+from aster_cli.model.backbone import lora_of, merge_lora
+from aster_cli.model.device import dtype_of, find_device, resolve_precision
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.preparation import (
+    Segment,
+    Split,
+    collect,
+    drop_empty_sensors,
+    reference_table,
+    sampling_period,
+    segments_of,
+    split_time,
+)
+from aster_cli.results import FloatArray, MachineId, Series
+from aster_cli.scaling import SensorScaling
+from aster_cli.scoring import BATCH_WINDOWS, READINGS, LogScorer, WindowReader
+from aster_cli.streams import MachineStream
+from aster_cli.training import Schedule, train
+from aster_cli.windows import TrainingWindows
+
+Logs = str | Path | Sequence[str | Path] | Log
+OnEpoch = Callable[[EpochRecord, int], None]
+"""Told after every epoch: its record, and the steps of its phase in all."""
+
+STORED_WINDOWS = 4000
+NORMAL_WINDOWS = "normal_windows"
+LLM_PREFIX = "context.backbone.llm."
+REFIT = 0.4
+"""Share of steps and of the learning rate that the second training gets."""
+
+FEW_SCORES = 1000
+"""A machine with fewer held-out rows is judged by the pooled score table."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Windows by what they serve; scaling knows the first only."""
+
+    train: TrainingWindows
+    early_stopping: TrainingWindows
+    everything: TrainingWindows
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A network's trained parts, as they are kept."""
+
+    adapter: Adapter | None
+    weights: Arrays
+
+
+class Detector:
+    """A fitted ASTER detector.
+
+    Attributes:
+        checkpoint: Everything that makes it.
+        model_id: Twelve hexadecimal digits that name what decides its scores.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, model_id: str) -> None:
+        self.checkpoint = checkpoint
+        self.model_id = model_id
+
+    @classmethod
+    def fit(
+        cls, logs: Logs, config: DetectorConfig | None = None, *, on_epoch: OnEpoch | None = None
+    ) -> Self:
+        """Fit a detector on a mostly normal log.
+
+        Args:
+            logs: A path, several, or a log already open.
+            config: What the defaults do not fit.
+            on_epoch: Told how training goes.
+
+        Raises:
+            StorageError: A log cannot be read.
+            DataError: The log does not fit: no usable sensor, too few rows, times not rising.
+            BackboneError: The language model is not at hand.
+        """
+        config = config or DetectorConfig()
+        with _opened(logs, config) as log:
+            series, span = collect(log.batches())
+        source, series, left_out = drop_empty_sensors(log.schema, series)
+        config = resolve(config, max(map(len, series)), len(source.sensors))
+        schema = ModelSchema(
+            log=source,
+            period=sampling_period(series, source, config.time),
+            max_gap=config.time.max_gap,
+            window_size=config.model.window_size or 0,
+            stride=config.model.stride or 0,
+        )
+        splits = [split_time(one, schema.window_size) for one in series]
+        scaling, parts = _prepare(series, splits, schema, config, log.name)
+        device = find_device(config.training.device)
+        scoring = Scoring(
+            batch_windows=BATCH_WINDOWS,
+            precision=resolve_precision(config.training.precision, device),
+            threads=torch.get_num_threads(),
+        )
+        backbone = _backbone(config)
+        torch.manual_seed(config.training.seed)
+        network = _new_network(config, len(source.sensors), backbone, scoring).to(device)
+        epochs: list[EpochRecord] = []
+
+        def run(phase: str, windows: TrainingWindows, watched: TrainingWindows) -> None:
+            schedule = _schedule(phase, config, len(windows))
+            for result in train(network, windows, watched, schedule, device):
+                epochs.append(EpochRecord(phase=phase, **asdict(result)))
+                if on_epoch is not None:
+                    on_epoch(epochs[-1], schedule.steps)
+
+        run("fit", parts.train, parts.early_stopping)
+        # calibrated before the network sees the rows that it is calibrated on
+        trained = _keep(network, parts.train)
+        reader = _reader(trained, backbone, config, len(source.sensors), scoring, device)
+        calibration = _calibrate(splits, reader, scaling, schema, config)
+        run("refit", parts.everything, parts.everything.none())
+        trained = _keep(network, parts.everything)
+        checkpoint = Checkpoint(
+            config=config,
+            schema=schema,
+            training=_record(
+                series, splits, span, parts, calibration, epochs, (*log.notes, *left_out)
+            ),
+            reference=reference_table(series, source.sensors),
+            scaling=scaling,
+            calibration=calibration,
+            backbone=backbone,
+            adapter=trained.adapter,
+            weights=trained.weights,
+            scoring=scoring,
+            log_name=log.name,
+            fingerprint=fingerprint([one.values for one in series]),
+        )
+        return cls(checkpoint, identify(checkpoint))
+
+    def score(self, logs: Logs) -> pl.DataFrame:
+        """Score a log: one row for every row of it, in its order.
+
+        Raises:
+            StorageError: A log cannot be read.
+            SchemaMismatchError: It lacks a sensor that the model needs.
+        """
+        with _opened(logs, self.checkpoint.config, self.checkpoint.schema.log) as log:
+            return pl.concat(self.scorer(log).tables())
+
+    def scorer(self, log: Log, device: str = "auto") -> LogScorer:
+        """A scorer of an open log, whose tables stream in bounded memory."""
+        made = self.checkpoint
+        schema, sensors = made.schema, made.schema.log.sensors
+        place = find_device(device)
+        trained = _Trained(made.adapter, made.weights)
+        torch.set_num_threads(min(made.scoring.threads, os.cpu_count() or 1))
+
+        def open_tracker(machine: MachineId) -> EventTracker:
+            return EventTracker(
+                machine,
+                model_id=self.model_id,
+                merge_gap=schema.window_size // 2,
+                seconds_per_unit=schema.log.seconds_per_unit,
+                sensors=sensors,
+            )
+
+        return LogScorer(
+            log,
+            reader=_reader(trained, made.backbone, made.config, len(sensors), made.scoring, place),
+            calibration=made.calibration,
+            open_stream=lambda machine: _stream(machine, made.scaling, schema, made.config),
+            open_tracker=open_tracker,
+            sensors=sensors,
+            model_id=self.model_id,
+        )
+
+    def save(self, target: str | Path, *, force: bool = False) -> Manifest:
+        """Write the model directory, whole or not at all.
+
+        Raises:
+            StorageError: The target exists and `force` is not given, or cannot be written.
+        """
+        return save_model(self.checkpoint, Path(target), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model directory.
+
+        Raises:
+            ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+        """
+        return cls(*load_model(Path(path)))
+
+
+def _opened(logs: Logs, config: DetectorConfig, expected: LogSchema | None = None) -> Log:
+    """The log, opened where it is not yet."""
+    if isinstance(logs, Log):
+        return logs
+    paths = [logs] if isinstance(logs, str | Path) else logs
+    return open_log([str(path) for path in paths], config.columns, config.time, expected=expected)
+
+
+def _prepare(
+    series: list[Series],
+    splits: list[Split],
+    schema: ModelSchema,
+    config: DetectorConfig,
+    name: str,
+) -> tuple[SensorScaling, _Parts]:
+    """Scaling from the train part alone, and the windows of every part."""
+
+    def segments(stretch: list[Series]) -> list[Segment]:
+        cut = [segments_of(one, schema.longest_step, config.time) for one in stretch]
+        return [segment for machine in cut for segment in machine]
+
+    fitting = segments([split.train for split in splits])
+    if not any(len(values) >= schema.window_size for _, values in fitting):
+        raise DataError(
+            f"has no {schema.window_size} rows in a row without a gap or a missing cell",
+            where=name,
+            hint="give more rows, leave out sparse sensors with --exclude-cols, "
+            "or take a smaller --window-size",
+        )
+    scaling = SensorScaling.fit(fitting)
+
+    def windows(stretch: list[Segment]) -> TrainingWindows:
+        scaled = [scaling.scale(values, machine) for machine, values in stretch]
+        return TrainingWindows(scaled, schema.window_size)
+
+    return scaling, _Parts(
+        windows(fitting),
+        windows(segments([split.early_stopping for split in splits])),
+        windows(segments(series)),
+    )
+
+
+def _backbone(config: DetectorConfig) -> Backbone | None:
+    model = config.model
+    return None if model.backbone == "none" else load_backbone(model.backbone, model.backbone_layers)
+
+
+def _new_network(
+    config: DetectorConfig, n_sensors: int, backbone: Backbone | None, scoring: Scoring
+) -> AsterNetwork:
+    """An untrained network, LoRA included."""
+    dtype = dtype_of(scoring.precision)
+    network = build_network(config.model, n_sensors, backbone, compute_dtype=dtype)
+    if network.context is not None and config.model.lora_rank:
+        network.context.backbone.add_lora(config.model.lora_rank)
+    return network
+
+
+def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
+    """The first training in full; the second, over the whole log, shorter and from where it was."""
+    steps = config.training.steps or training_steps(n_windows)
+    again = phase == "refit"
+    return Schedule(
+        steps=max(1, round(steps * REFIT)) if again else steps,
+        batch_size=config.training.batch_size,
+        learning_rate=config.training.learning_rate * (REFIT if again else 1.0),
+        reversal_strength=config.model.reversal_strength,
+        reversal_from=1.0 if again else 0.0,
+        seed=config.training.seed,
+    )
+
+
+def _keep(network: AsterNetwork, windows: TrainingWindows) -> _Trained:
+    """What scoring needs of a network, on the CPU and apart from it."""
+    adapter = None
+    if network.context is not None and network.context.backbone.has_lora:
+        config, weights = lora_of(network.context.backbone.llm)
+        adapter = Adapter(config, {name: w.numpy().copy() for name, w in weights.items()})
+    own = {
+        name: value.detach().cpu().numpy().copy()
+        for name, value in network.state_dict().items()
+        if not name.startswith(LLM_PREFIX)
+    }
+    return _Trained(adapter, own | {NORMAL_WINDOWS: windows.evenly(STORED_WINDOWS)})
+
+
+def _reader(
+    trained: _Trained,
+    backbone: Backbone | None,
+    config: DetectorConfig,
+    n_sensors: int,
+    scoring: Scoring,
+    device: torch.device,
+) -> WindowReader:
+    """The trained network for scoring: LoRA folded into the LLM's layers, no peft."""
+    merged = None
+    if backbone is not None and trained.adapter is not None:
+        merged = merge_lora(
+            {name: torch.from_numpy(w) for name, w in backbone.weights.items()},
+            trained.adapter.config,
+            {name: torch.from_numpy(w) for name, w in trained.adapter.weights.items()},
+        )
+    network = build_network(
+        config.model,
+        n_sensors,
+        backbone,
+        llm_weights=merged,
+        compute_dtype=dtype_of(scoring.precision),
+    )
+    own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
+    normal = NormalWindows(own.pop(NORMAL_WINDOWS))
+    llm = {k: v for k, v in network.state_dict().items() if k.startswith(LLM_PREFIX)}
+    network.load_state_dict(llm | own)
+    return WindowReader(network.to(device).eval(), normal.to(device), device)
+
+
+def _stream(
+    machine: MachineId, scaling: SensorScaling, schema: ModelSchema, config: DetectorConfig
+) -> MachineStream:
+    return MachineStream(
+        machine,
+        scaling=scaling,
+        n_sensors=len(schema.log.sensors),
+        size=schema.window_size,
+        stride=schema.stride,
+        longest=schema.longest_step,
+        missing=config.time.missing,
+        readings=READINGS,
+    )
+
+
+def _calibrate(
+    splits: list[Split],
+    reader: WindowReader,
+    scaling: SensorScaling,
+    schema: ModelSchema,
+    config: DetectorConfig,
+) -> Calibration:
+    """Score the held-out stretches as any log is scored, and learn what scores mean.
+
+    Raises:
+        DataError: No held-out row could be scored.
+    """
+    held_out: dict[MachineId, dict[str, FloatArray]] = {}
+    for split in splits:
+        one = split.calibration
+        stream = _stream(one.machine, scaling, schema, config)
+        numbers = np.arange(len(one), dtype=np.int64)
+        decided = stream.take_in(reader.read(stream.push(numbers, one.time, one.values)))
+        decided += stream.take_in(reader.read(stream.finish()))
+        scored = [rows.readings for rows in decided if rows.status == "ok"]
+        if scored:
+            held_out[one.machine] = {
+                name: np.concatenate([readings[name] for readings in scored]) for name in READINGS
+            }
+    if not held_out:
+        raise DataError(
+            f"no held-out row could be scored: {schema.window_size} rows in a row are needed "
+            "at the end of the log",
+            hint="give more rows, or take a smaller --window-size",
+        )
+    scales = {
+        name: ReadingScale.fit(np.concatenate([rows[name] for rows in held_out.values()]))
+        for name in READINGS
+    }
+    scores = {machine: join_readings(rows, scales) for machine, rows in held_out.items()}
+    budget = config.alert.alert_budget
+
+    def table(held_out_scores: FloatArray) -> ScoreTable:
+        return ScoreTable(held_out_scores, schema.window_size, budget)
+
+    enough = FEW_SCORES if len(scores) > 1 else np.inf
+    return Calibration(
+        scales,
+        table(np.concatenate(list(scores.values()))),
+        {machine: table(own) for machine, own in scores.items() if len(own) >= enough},
+    )
+
+
+def _record(
+    series: list[Series],
+    splits: list[Split],
+    span: pl.Series,
+    parts: _Parts,
+    calibration: Calibration,
+    epochs: list[EpochRecord],
+    notes: tuple[str, ...],
+) -> TrainingRecord:
+    """What training saw and how it went."""
+    tables = {"*": calibration.pooled} | {"/".join(m): t for m, t in calibration.machines.items()}
+    return TrainingRecord(
+        rows=sum(map(len, series)),
+        missing_cells=int(sum(np.isnan(one.values).sum() for one in series)),
+        machines=len(series),
+        windows={
+            "train": len(parts.train),
+            "early_stopping": len(parts.early_stopping),
+            "refit": len(parts.everything),
+        },
+        start=str(span[0]),
+        end=str(span[1]),
+        notes=notes,
+        epochs=tuple(epochs),
+        calibration_rows=len(calibration.pooled.held_out),
+        effective_rows=calibration.pooled.effective_rows,
+        margin=calibration.pooled.effective_rows < ENOUGH_ROWS,
+        thresholds={name: table.threshold for name, table in tables.items()},
+    )

@@ -1,0 +1,154 @@
+"""Anomalous rows that belong together, followed while rows go by.
+
+A run of anomalous rows opens an event; the next run joins it when no more than `merge_gap` rows of
+the machine lie between them.
+"""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aster_cli.attribution import TOP, Attribution
+from aster_cli.results import Event, FloatArray, MachineId, SensorShare
+
+
+def event_id(model_id: str, machine: MachineId, first: object) -> str:
+    """Twelve hexadecimal digits that name an event, whichever run finds it."""
+    text = "\x1f".join((model_id, *machine, str(first)))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(slots=True)
+class _Growing:
+    """An event that may still grow."""
+
+    event_id: str
+    start: object
+    first_time: float
+    end: object = None
+    last_time: float = 0.0
+    n_rows: int = 0
+    peak_time: object = None
+    peak_score: float = -np.inf
+    severity: float = 0.0
+    shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    directions: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+
+class EventTracker:
+    """Groups one machine's anomalous rows into events, batch after batch.
+
+    Args:
+        machine: Whose rows these are.
+        model_id: Which model scored them.
+        merge_gap: The most rows between two runs of one event.
+        seconds_per_unit: Of the clock; None for counters.
+        sensors: Sensor names.
+    """
+
+    def __init__(
+        self,
+        machine: MachineId,
+        *,
+        model_id: str,
+        merge_gap: int,
+        seconds_per_unit: float | None,
+        sensors: tuple[str, ...],
+    ) -> None:
+        self._machine = machine
+        self._model_id = model_id
+        self._merge_gap = merge_gap
+        self._seconds = seconds_per_unit
+        self._sensors = sensors
+        self._rows_seen = 0
+        self._last_anomaly = -1  # the machine's row number
+        self._growing: _Growing | None = None
+        self.closed: list[Event] = []
+
+    def follow(
+        self,
+        anomalous: NDArray[np.int64],
+        n_rows: int,
+        *,
+        timestamps: pl.Series,
+        time: FloatArray,
+        scores: FloatArray,
+        severities: FloatArray,
+        attribution: Attribution,
+    ) -> list[str]:
+        """Take the machine's next `n_rows` rows; return the event of each anomalous one.
+
+        Args:
+            anomalous: Places of the anomalous rows among the `n_rows`, rising.
+            n_rows: Rows that went by, of any kind.
+            timestamps: The log's own timestamps of the anomalous rows.
+            time: Their clock.
+            scores: Their scores.
+            severities: Their severities.
+            attribution: Their leading sensors.
+        """
+        names = []
+        for i, place in enumerate((anomalous + self._rows_seen).tolist()):
+            if self._growing is None or place - self._last_anomaly - 1 > self._merge_gap:
+                self._close(still_open=False)
+                first = timestamps[i]
+                self._growing = _Growing(
+                    event_id(self._model_id, self._machine, first), first, float(time[i])
+                )
+            self._last_anomaly = place
+            event = self._growing
+            names.append(event.event_id)
+            event.n_rows += 1
+            event.end, event.last_time = timestamps[i], float(time[i])
+            event.severity = max(event.severity, float(severities[i]))
+            if scores[i] > event.peak_score:
+                event.peak_time, event.peak_score = timestamps[i], float(scores[i])
+            for sensor, share, direction in zip(
+                attribution.sensors[i].tolist(),
+                attribution.shares[i].tolist(),
+                attribution.directions[i].tolist(),
+                strict=True,
+            ):
+                event.shares[sensor] += share
+                event.directions[sensor] += share * direction
+        self._rows_seen += n_rows
+        if self._growing and self._rows_seen - self._last_anomaly - 1 > self._merge_gap:
+            self._close(still_open=False)
+        return names
+
+    def finish(self) -> None:
+        """The log has ended; an event near its end is still open."""
+        self._close(still_open=True)
+
+    def _close(self, *, still_open: bool) -> None:
+        event, self._growing = self._growing, None
+        if event is None:
+            return
+        leading = sorted(event.shares.items(), key=lambda item: (-item[1], item[0]))[:TOP]
+        total = sum(share for _, share in leading)
+        self.closed.append(
+            Event(
+                event_id=event.event_id,
+                machine=self._machine,
+                start=event.start,
+                end=event.end,
+                duration_s=None
+                if self._seconds is None
+                else (event.last_time - event.first_time) * self._seconds,
+                n_rows=event.n_rows,
+                peak_time=event.peak_time,
+                peak_score=event.peak_score,
+                severity=event.severity,
+                top_sensors=tuple(
+                    SensorShare(
+                        self._sensors[sensor], share / total, int(np.sign(event.directions[sensor]))
+                    )
+                    for sensor, share in leading
+                ),
+                open=still_open,
+            )
+        )

@@ -1,0 +1,27 @@
+"""Logs in, scores out: the one door for data.
+
+`open_log` reads files as one log and checks columns, types and order once, early, naming the
+offender; `open_writer` writes frames of scores. Neither knows torch.
+"""
+
+from aster_cli.logs.log import Log
+from aster_cli.logs.opening import open_log
+from aster_cli.logs.schema import LogSchema
+from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, is_scores_file, read_scores
+from aster_cli.logs.sources import Source, find_sources
+from aster_cli.logs.writers import Writer, open_writer, write_text_atomically
+
+__all__ = [
+    "SCORE_DTYPES",
+    "TOP_SENSORS",
+    "Log",
+    "LogSchema",
+    "Source",
+    "Writer",
+    "find_sources",
+    "is_scores_file",
+    "open_log",
+    "open_writer",
+    "read_scores",
+    "write_text_atomically",
+]

@@ -1,0 +1,305 @@
+"""Frames to files, all or nothing: a target is replaced at the end, or stays as it was."""
+
+import os
+import secrets
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
+
+from aster_cli.config import LogFormat
+from aster_cli.errors import StorageError, UsageError
+
+STDOUT = "-"
+GROUP_ROWS = 1 << 16  # rows of a Parquet row group or an Arrow batch, but for the last
+
+SUFFIXES: dict[str, LogFormat] = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+}
+
+
+class Writer:
+    """Writes frames of one schema, that of the first, to a file or to standard output.
+
+    As a context manager it opens its target on entering, and replaces it on a clean exit only.
+    """
+
+    def __init__(self, target: str, format_: LogFormat) -> None:
+        """Take a path, or ``-`` for standard output; see `open_writer`."""
+        self._target = target
+        self._format = format_
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the target.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        if self._target == STDOUT:
+            file: BinaryIO = sys.stdout.buffer
+        else:
+            file = self._stack.enter_context(replaced_file(Path(self._target)))
+        self._encoder = self._stack.enter_context(_ENCODERS[self._format](file))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Complete the file and put it in place; after an error leave the target as it was."""
+        with _storage_errors(self._target):
+            self._stack.__exit__(kind, error, traceback)
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append rows; the first frame fixes the schema, and may have no rows.
+
+        Raises:
+            StorageError: The disk is full, or the like.
+            BrokenPipeError: Nobody reads standard output any more.
+        """
+        with _storage_errors(self._target):
+            self._encoder.write(frame)
+
+
+def open_writer(target: str, *, output_format: LogFormat | None = None) -> Writer:
+    """Make a writer for a target.
+
+    Args:
+        target: A path, whose suffix tells the format, or ``-`` for standard output, which is CSV.
+        output_format: The format, where it is to be another.
+
+    Raises:
+        UsageError: The suffix is not known.
+    """
+    format_ = output_format or ("csv" if target == STDOUT else SUFFIXES.get(_suffix(target)))
+    if format_ is None:
+        raise UsageError(
+            f"the suffix {_suffix(target)!r} is no format to write",
+            where=repr(target),
+            hint=f"choose one of {' '.join(SUFFIXES)}",
+        )
+    return Writer(target, format_)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden file beside `path`, and put it in its place if the block ends without error.
+
+    A device or a pipe is written directly.
+
+    Raises:
+        StorageError: The file cannot be created or put in place.
+    """
+    target = path.resolve()
+    name = str(path)
+    with _storage_errors(name):
+        if target.exists() and not target.is_file():
+            temporary = target
+            file = target.open("wb")
+        elif target.exists() and not os.access(target, os.W_OK):
+            raise StorageError("is write-protected", where=repr(name))
+        else:
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+            file = temporary.open("xb")
+    try:
+        yield file
+        with _storage_errors(name):
+            _put_in_place(file, temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        if temporary != target:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
+    """Close a complete file and give it its name, so that both outlive a power cut."""
+    file.flush()
+    if temporary == target:
+        file.close()
+        return
+    os.fsync(file.fileno())
+    file.close()
+    if target.exists():
+        shutil.copymode(target, temporary)
+    temporary.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace a file by this text.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    with replaced_file(path) as file:
+        file.write(text.encode())
+
+
+class _Encoder(ABC):
+    """Turns frames into the bytes of one format; ends the file on a clean exit."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    @abstractmethod
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append rows."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what is still held back, and the end of the file."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of a file that will not be kept."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.abandon()
+            return
+        self.finish()
+        self._file.flush()
+
+
+class _TextEncoder(_Encoder):
+    """Formats without an end; nothing is held back."""
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
+        """Do nothing."""
+
+
+class _CsvEncoder(_TextEncoder):
+    """CSV with a header, times as ISO text, nested cells as JSON text."""
+
+    _header = True
+
+    def write(self, frame: pl.DataFrame) -> None:
+        text = frame.select(_flat(column) for column in frame)
+        self._file.write(text.write_csv(include_header=self._header).encode())
+        self._header = False
+
+
+class _NdjsonEncoder(_TextEncoder):
+    """One JSON object a line."""
+
+    def write(self, frame: pl.DataFrame) -> None:
+        self._file.write(frame.write_ndjson().encode())
+
+
+class _ColumnarEncoder(_Encoder):
+    """Formats that store rows in groups; small frames are gathered into large groups."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self._pending: list[pl.DataFrame] = []
+        self._sink: pyarrow.parquet.ParquetWriter | pyarrow.ipc.RecordBatchFileWriter | None = None
+
+    @abstractmethod
+    def _open(
+        self, schema: pa.Schema
+    ) -> pyarrow.parquet.ParquetWriter | pyarrow.ipc.RecordBatchFileWriter:
+        """Begin the file."""
+
+    def write(self, frame: pl.DataFrame) -> None:
+        self._pending.append(frame)
+        if sum(frame.height for frame in self._pending) >= GROUP_ROWS:
+            self._write_pending()
+
+    def finish(self) -> None:
+        if self._pending:
+            self._write_pending()
+        if self._sink is not None:
+            self._sink.close()
+
+    def abandon(self) -> None:
+        if self._sink is not None:
+            with suppress(OSError):
+                self._sink.close()
+
+    def _write_pending(self) -> None:
+        frame = pl.concat(self._pending, rechunk=True)
+        self._pending.clear()
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._sink is None:
+            self._sink = self._open(table.schema)
+        self._sink.write_table(table)
+
+
+class _ParquetEncoder(_ColumnarEncoder):
+    def _open(self, schema: pa.Schema) -> pyarrow.parquet.ParquetWriter:
+        return pyarrow.parquet.ParquetWriter(self._file, schema, compression="zstd")
+
+
+class _ArrowEncoder(_ColumnarEncoder):
+    def _open(self, schema: pa.Schema) -> pyarrow.ipc.RecordBatchFileWriter:
+        return pyarrow.ipc.new_file(self._file, schema)
+
+
+_ENCODERS: dict[LogFormat, type[_Encoder]] = {
+    "csv": _CsvEncoder,
+    "parquet": _ParquetEncoder,
+    "ndjson": _NdjsonEncoder,
+    "arrow": _ArrowEncoder,
+}
+
+
+def _flat(column: pl.Series) -> pl.Series:
+    """Turn times and lists of structs into text; null stays null."""
+    if isinstance(column.dtype, pl.Datetime):
+        offset = "%:z" if column.dtype.time_zone is not None else ""
+        return column.dt.to_string(f"%Y-%m-%d %H:%M:%S%.f{offset}")
+    if column.dtype == pl.List(pl.Struct):
+        objects = column.list.eval(pl.element().struct.json_encode()).list.join(",")
+        return ("[" + objects + "]").alias(column.name)
+    return column
+
+
+def _suffix(target: str) -> str:
+    return Path(target).suffix.lower()
+
+
+@contextmanager
+def _storage_errors(target: str) -> Iterator[None]:
+    """Say in one line why a target cannot be written; a closed pipe is the caller's affair."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot be written ({reason})", where=repr(target)) from error

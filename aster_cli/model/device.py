@@ -1,0 +1,46 @@
+"""Where the networks run, and what the LLM computes in."""
+
+from typing import Literal
+
+import torch
+
+from aster_cli.config import Precision
+from aster_cli.errors import UsageError
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the first GPU, or the CPU where there is none.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"{name!r} is no device", where="--device", hint="give auto, cpu, cuda or cuda:n"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"{name!r} is not on this machine", where="--device", hint="give auto or cpu"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"{name!r} is not supported", where="--device", hint="give cpu or cuda")
+    return device
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """``auto`` is bfloat16 where the device multiplies matrices in it, else float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if has_bf16 else "fp32"
+
+
+def dtype_of(precision: Literal["fp32", "bf16"]) -> torch.dtype:
+    """The torch type of a precision."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32

@@ -1,0 +1,148 @@
+"""From a log to what training works on: series, their sampling period, parts of time, segments."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aster_cli.config import TimeConfig
+from aster_cli.errors import DataError
+from aster_cli.logs import LogSchema
+from aster_cli.results import FloatArray, LogBatch, MachineId, Series
+from aster_cli.segments import Segmenter, median_step
+
+TRAIN, EARLY_STOPPING = 0.7, 0.1
+"""Shares of a machine's rows; the rest calibrates."""
+
+FEWEST_WINDOWS = 5
+"""A machine with fewer windows of rows than this is not split: all of it trains."""
+
+Segment = tuple[MachineId, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One machine's rows by what they serve, in order of time and a window apart."""
+
+    train: Series
+    early_stopping: Series
+    calibration: Series
+
+
+def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
+    """Hold a log whole: its series by machine, and its timestamps' first and last."""
+    times: dict[MachineId, list[NDArray[np.int64] | NDArray[np.float64]]] = {}
+    values: dict[MachineId, list[FloatArray]] = {}
+    stamps = []
+    for batch in batches:
+        stamps.append(batch.keys["timestamp"].gather([0, len(batch) - 1]))
+        for machine, places in batch.by_machine():
+            times.setdefault(machine, []).append(batch.time[places])
+            values.setdefault(machine, []).append(batch.values[places])
+    series = [Series(m, np.concatenate(times[m]), np.concatenate(values[m])) for m in times]
+    seen = pl.concat(stamps)
+    return series, pl.Series([seen.min(), seen.max()])
+
+
+def drop_empty_sensors(
+    schema: LogSchema, series: list[Series]
+) -> tuple[LogSchema, list[Series], tuple[str, ...]]:
+    """Leave out sensors without a single value, and say so.
+
+    Raises:
+        DataError: No sensor is left.
+    """
+    has_values = np.any([~np.isnan(one.values).all(axis=0) for one in series], axis=0)
+    empty = [name for name, has in zip(schema.sensors, has_values, strict=True) if not has]
+    if not empty:
+        return schema, series, ()
+    if len(empty) == len(schema.sensors):
+        raise DataError("every sensor is missing in every row", hint="check the log's columns")
+    kept = np.flatnonzero(has_values)
+    schema = msgspec.structs.replace(
+        schema,
+        sensors=tuple(schema.sensors[i] for i in kept),
+        sensor_dtypes=tuple(schema.sensor_dtypes[i] for i in kept),
+    )
+    series = [Series(one.machine, one.time, one.values[:, kept]) for one in series]
+    return schema, series, tuple(f"sensor {name!r} has no value and is left out" for name in empty)
+
+
+def sampling_period(series: list[Series], schema: LogSchema, config: TimeConfig) -> float:
+    """The sampling period in seconds, or in units of a counter.
+
+    Raises:
+        DataError: The log has no two rows to measure it on.
+    """
+    if config.period is not None:
+        return config.period
+    step = median_step([one.time for one in series])
+    if step is None:
+        raise DataError("has one row only, so it has no sampling period", hint="give more rows")
+    return step * (schema.seconds_per_unit or 1.0)
+
+
+def split_time(series: Series, window_size: int) -> Split:
+    """Part a machine's rows by time, a window apart, so that no window sees two parts.
+
+    Early stopping and calibration each get a window at least; a short machine is not split.
+    """
+    n = len(series)
+    if n < FEWEST_WINDOWS * window_size:
+        return Split(series, series.rows(n, n), series.rows(n, n))
+    usable = n - 2 * window_size
+    stopping = max(window_size, round(EARLY_STOPPING * usable))
+    train = min(round(TRAIN * usable), usable - stopping - window_size)
+    second = train + window_size
+    third = second + stopping + window_size
+    return Split(series.rows(0, train), series.rows(second, third - window_size), series.rows(third, n))
+
+
+def segments_of(series: Series, longest: float, config: TimeConfig) -> list[Segment]:
+    """A machine's segments with missing cells filled, ready for windows."""
+    segmenter = Segmenter(series.values.shape[1], longest, config.missing)
+    numbers = np.arange(len(series), dtype=np.int64)
+    segments: list[Segment] = []
+    pieces: list[FloatArray] = []
+    for rows in (segmenter.push(numbers, series.time, series.values), segmenter.finish()):
+        cuts = [0, *np.flatnonzero(rows.opens).tolist(), len(rows.values)]
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            if start == stop:
+                continue
+            if rows.opens[start] and pieces:
+                segments.append((series.machine, np.concatenate(pieces)))
+                pieces = []
+            pieces.append(rows.values[start:stop])
+    if pieces:
+        segments.append((series.machine, np.concatenate(pieces)))
+    return segments
+
+
+def reference_table(series: list[Series], sensors: tuple[str, ...]) -> pl.DataFrame:
+    """Every sensor's distribution in training: 101 percentiles in its own units, by machine."""
+    levels = np.linspace(0.0, 1.0, 101)
+    tables = []
+    for one in series:
+        known = [column[~np.isnan(column)] for column in one.values.T]
+        tables.append(
+            pl.DataFrame(
+                {
+                    "machine": [list(one.machine)] * len(sensors),
+                    "sensor": sensors,
+                    "rows": [len(one)] * len(sensors),
+                    "missing": [len(one) - len(column) for column in known],
+                    "percentiles": [
+                        np.quantile(column, levels).tolist() if len(column) else None
+                        for column in known
+                    ],
+                },
+                schema_overrides={
+                    "machine": pl.List(pl.String),
+                    "percentiles": pl.List(pl.Float64),
+                },
+            )
+        )
+    return pl.concat(tables)

@@ -1,0 +1,268 @@
+"""From a log's batches to score rows, one for every input row and in the input's order.
+
+Rows flow: log batch → machine streams → windows → network → readings → score, events,
+attribution → table. A batch leaves as soon as all its rows are decided; what is held meanwhile
+does not grow with the log.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aster_cli.attribution import TOP, Attribution, attribute, top_sensors_column
+from aster_cli.calibration import Calibration, join_readings
+from aster_cli.events import EventTracker
+from aster_cli.logs import Log
+from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
+from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
+
+READINGS = ("classifier", "reconstruction", "window")
+"""What is read off every window, in the order in which they are joined."""
+
+BATCH_WINDOWS = 64
+"""The one shape that the network is given when scoring: equal windows give equal bits."""
+
+
+class WindowReader:
+    """The trained network and the stored normal windows, reading windows in batches of one shape.
+
+    Args:
+        network: In evaluation mode, on `device`.
+        normal: The stored normal windows, on `device`.
+        device: Where both live.
+    """
+
+    def __init__(
+        self, network: AsterNetwork, normal: NormalWindows, device: torch.device
+    ) -> None:
+        self._network = network
+        self._normal = normal
+        self._device = device
+
+    def read(self, windows: NDArray[np.float32]) -> WindowReadings:
+        """Read ``(window, size, sensor)`` scaled windows."""
+        n, size, _ = windows.shape
+        parts = [
+            self._read_batch(windows[start : start + BATCH_WINDOWS])
+            for start in range(0, n, BATCH_WINDOWS)
+        ]
+        if not parts:
+            empty = np.zeros((0, size), dtype=np.float32)
+            return WindowReadings(dict.fromkeys(READINGS, empty), windows)
+        return WindowReadings(
+            {name: np.concatenate([part.rows[name] for part in parts]) for name in READINGS},
+            np.concatenate([part.expected for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _read_batch(self, windows: NDArray[np.float32]) -> WindowReadings:
+        n, size, _ = windows.shape
+        padded = np.zeros((BATCH_WINDOWS, *windows.shape[1:]), dtype=np.float32)
+        padded[:n] = windows
+        batch = torch.from_numpy(padded).to(self._device)
+        reading = self._network(batch)
+        patch = size // reading.logits.shape[1]
+        error = (reading.expected - batch).square().mean(dim=2)
+        rows = {
+            "classifier": reading.logits.repeat_interleave(patch, dim=1),
+            "reconstruction": (error + error.mean(dim=1, keepdim=True)).log1p(),
+            "window": self._normal(batch).unsqueeze(1).expand(-1, size),
+        }
+        return WindowReadings(
+            {name: _numpy(values[:n]) for name, values in rows.items()},
+            _numpy(reading.expected[:n]),
+        )
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
+
+
+@dataclass(slots=True)
+class ScoreSummary:
+    """What a scoring run came to; complete when the last table has been taken.
+
+    Attributes:
+        rows: Rows by status.
+        anomalies: Anomalous rows.
+        events: Closed events and those open at the end, in the order of their closing.
+        unknown_machines: Machines that training did not know; the pooled tables served them.
+    """
+
+    rows: dict[Status, int] = field(default_factory=dict)
+    anomalies: int = 0
+    events: list[Event] = field(default_factory=list)
+    unknown_machines: list[MachineId] = field(default_factory=list)
+
+
+class _Waiting:
+    """A log batch and what is decided of it so far."""
+
+    def __init__(self, batch: LogBatch, n_top: int) -> None:
+        n = len(batch)
+        self.batch = batch
+        self.undecided = n
+        self.status = np.full(n, "ok", dtype=object)
+        self.score = np.full(n, np.nan)
+        self.top = Attribution(
+            np.zeros((n, n_top), np.int32),
+            np.zeros((n, n_top), np.float32),
+            np.zeros((n, n_top), np.int8),
+        )
+
+
+class LogScorer:
+    """Scores one log.
+
+    Args:
+        log: What is scored.
+        reader: Reads windows.
+        calibration: Joins readings, sets thresholds and severities.
+        open_stream: Gives a machine its stream.
+        open_tracker: Gives a machine its event tracker.
+        sensors: Sensor names.
+        model_id: Named in every row.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        reader: WindowReader,
+        calibration: Calibration,
+        open_stream: Callable[[MachineId], MachineStream],
+        open_tracker: Callable[[MachineId], EventTracker],
+        sensors: tuple[str, ...],
+        model_id: str,
+    ) -> None:
+        self._log = log
+        self._reader = reader
+        self._calibration = calibration
+        self._open_stream = open_stream
+        self._open_tracker = open_tracker
+        self._sensors = sensors
+        self._model_id = model_id
+        self._streams: dict[MachineId, MachineStream] = {}
+        self._trackers: dict[MachineId, EventTracker] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self.summary = ScoreSummary()
+
+    def tables(self) -> Iterator[pl.DataFrame]:
+        """Yield score rows in the input's order; `summary` is complete when they have ended."""
+        last_rows = self._log.last_rows()
+        for batch in self._log.batches():
+            self._waiting.append(_Waiting(batch, min(TOP, len(self._sensors))))
+            due: list[tuple[MachineStream, NDArray[np.float32]]] = []
+            for machine, places in batch.by_machine():
+                stream = self._streams.get(machine)
+                if stream is None:
+                    stream = self._streams[machine] = self._open_stream(machine)
+                numbers = places + batch.first_row
+                due.append((stream, stream.push(numbers, batch.time[places], batch.values[places])))
+            self._judge(due)
+            ended = [m for m, _ in batch.by_machine() if last_rows[m] < batch.first_row + len(batch)]
+            self._judge([(self._streams[m], self._streams.pop(m).finish()) for m in ended])
+            while self._waiting and not self._waiting[0].undecided:
+                yield self._table(self._waiting.popleft())
+        for tracker in self._trackers.values():
+            tracker.finish()
+            self.summary.events.extend(tracker.closed)
+
+    def _judge(self, due: list[tuple[MachineStream, NDArray[np.float32]]]) -> None:
+        """Read the windows of several machines together, and note what that decides."""
+        if not due:
+            return
+        readings = self._reader.read(np.concatenate([windows for _, windows in due]))
+        start = 0
+        for stream, windows in due:
+            part = readings.part(start, start + len(windows))
+            start += len(windows)
+            for rows in stream.take_in(part):
+                self._note(rows)
+
+    def _note(self, rows: DecidedRows) -> None:
+        """Write decided rows into the batches that wait for them."""
+        scored = rows.status == "ok"
+        score = join_readings(rows.readings, self._calibration.readings) if scored else None
+        top = attribute(rows.residual) if scored else None
+        for waiting in self._waiting:
+            first = waiting.batch.first_row
+            low, high = np.searchsorted(rows.numbers, (first, first + len(waiting.batch)))
+            if low == high:
+                continue
+            places = rows.numbers[low:high] - first
+            waiting.undecided -= int(high - low)
+            waiting.status[places] = rows.status
+            if score is not None and top is not None:
+                waiting.score[places] = score[low:high]
+                waiting.top.sensors[places] = top.sensors[low:high]
+                waiting.top.shares[places] = top.shares[low:high]
+                waiting.top.directions[places] = top.directions[low:high]
+
+    def _table(self, done: _Waiting) -> pl.DataFrame:
+        """The output rows of a batch, whose rows are all decided."""
+        batch, n = done.batch, len(done.batch)
+        severity, threshold = np.full(n, np.nan), np.zeros(n)
+        events: list[str | None] = [None] * n
+        anomalous = np.zeros(n, dtype=bool)
+        for machine, places in batch.by_machine():
+            table = self._calibration.table(machine)
+            score = done.score[places]
+            scored = ~np.isnan(score)
+            severity[places[scored]] = table.severity(score[scored])
+            threshold[places] = table.threshold
+            anomalous[places] = score > table.threshold
+            self._name_events(machine, places, done, anomalous, severity, events)
+        rows = np.flatnonzero(anomalous)
+        top = Attribution(done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows])
+        for status, count in zip(*np.unique(done.status.astype(str), return_counts=True), strict=True):
+            self.summary.rows[status] = self.summary.rows.get(status, 0) + int(count)
+        self.summary.anomalies += len(rows)
+        return batch.keys.with_columns(
+            pl.Series("score", done.score, dtype=pl.Float64, nan_to_null=True),
+            pl.Series("severity", severity, dtype=pl.Float64, nan_to_null=True).cast(pl.Float32),
+            pl.Series("threshold", threshold, dtype=pl.Float64),
+            pl.Series("is_anomaly", anomalous, dtype=pl.Boolean),
+            pl.Series("status", done.status.tolist(), dtype=pl.String),
+            pl.Series("event_id", events, dtype=pl.String),
+            top_sensors_column(top, rows, n, self._sensors),
+            pl.Series("model_id", [self._model_id], dtype=pl.String).new_from_index(0, n),
+        )
+
+    def _name_events(
+        self,
+        machine: MachineId,
+        places: NDArray[np.int64],
+        done: _Waiting,
+        anomalous: NDArray[np.bool_],
+        severity: FloatArray,
+        events: list[str | None],
+    ) -> None:
+        """Follow a machine's anomalous rows and write the names of their events."""
+        tracker = self._trackers.get(machine)
+        if tracker is None:
+            tracker = self._trackers[machine] = self._open_tracker(machine)
+        among = np.flatnonzero(anomalous[places])
+        rows = places[among]
+        names = tracker.follow(
+            among,
+            len(places),
+            timestamps=done.batch.keys["timestamp"].gather(rows),
+            time=done.batch.time[rows].astype(np.float64),
+            scores=done.score[rows],
+            severities=severity[rows],
+            attribution=Attribution(
+                done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows]
+            ),
+        )
+        for row, name in zip(rows.tolist(), names, strict=True):
+            events[row] = name

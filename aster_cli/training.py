@@ -1,0 +1,139 @@
+"""The joint training loop: a generator of epoch results that prints nothing and writes nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.gradient_reversal import reversal_schedule
+from aster_cli.results import EpochResult
+from aster_cli.windows import TrainingWindows
+
+BETA = 0.01
+"""Weight of the KL term; the other terms are in units of their own and weigh 1."""
+
+EPOCHS = 12
+PATIENCE = 4
+HELD_OUT_WINDOWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how hard a training goes.
+
+    Attributes:
+        steps: Optimiser steps at most.
+        batch_size: Windows of a step.
+        learning_rate: The highest, after warming up.
+        reversal_strength: λ at the end.
+        reversal_from: Progress from which λ is counted; 1 starts a further training at full λ.
+        seed: Of batches, latent codes, radii and segments.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    reversal_strength: float
+    reversal_from: float
+    seed: int
+
+
+def train(
+    network: AsterNetwork,
+    windows: TrainingWindows,
+    held_out: TrainingWindows,
+    schedule: Schedule,
+    device: torch.device,
+) -> Iterator[EpochResult]:
+    """Train in place, yielding after every epoch; the best weights are there when it ends.
+
+    The best are those with the lowest ELBO loss on `held_out`, a stretch of time that training
+    does not see; without held-out windows, the last.
+
+    Args:
+        network: On `device`.
+        windows: Normal windows to learn from.
+        held_out: Windows for early stopping; may be empty.
+        schedule: How long and how hard.
+        device: Where the network lives.
+    """
+    torch.manual_seed(schedule.seed)
+    draw = np.random.default_rng(schedule.seed)
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(trained.values(), lr=schedule.learning_rate, weight_decay=0.01)
+    warming = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1
+    )
+    watched = torch.from_numpy(held_out.evenly(HELD_OUT_WINDOWS)) if len(held_out) else None
+    best_loss, best_epoch, best = float("inf"), 0, _copy(network, trained)
+    step = 0
+    ends = np.linspace(0, schedule.steps, min(EPOCHS, schedule.steps) + 1).round().astype(int)[1:]
+    for epoch, end in enumerate(ends.tolist(), start=1):
+        network.train()
+        sums: dict[str, float] = defaultdict(float)
+        first = step
+        while step < end:
+            progress = step / schedule.steps
+            strength = reversal_schedule(
+                schedule.reversal_from + (1.0 - schedule.reversal_from) * progress,
+                schedule.reversal_strength,
+            )
+            batch = windows.take(draw.integers(0, len(windows), schedule.batch_size))
+            terms = network.losses(torch.from_numpy(batch).to(device), strength)
+            optimiser.zero_grad()
+            terms.total(BETA).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
+            optimiser.step()
+            warming.step()
+            step += 1
+            for name, value in terms.detached().items():
+                sums[name] += value
+        losses = {name: value / (step - first) for name, value in sums.items()}
+        checked, separation = {}, None
+        if watched is not None:
+            checked, separation = examine(network, watched.to(device), schedule.seed)
+            elbo = checked["window_reconstruction"] + checked["hidden_reconstruction"]
+            elbo += BETA * checked["kl"]
+            if elbo < best_loss:
+                best_loss, best_epoch, best = elbo, epoch, _copy(network, trained)
+        yield EpochResult(epoch, step, strength, losses, checked, separation)
+        if watched is not None and epoch - best_epoch >= PATIENCE:
+            break
+    if watched is not None:
+        network.load_state_dict(best, strict=False)
+    network.eval()
+
+
+@torch.no_grad()
+def examine(
+    network: AsterNetwork, windows: Tensor, seed: int
+) -> tuple[dict[str, float], float]:
+    """The loss terms on held-out windows, and how well real and generated tokens separate there.
+
+    Returns:
+        Terms by name, and AUC-ROC of the logits of real tokens against displaced ones, at the
+        generator's present state.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    network.eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        terms = network.losses(windows, 0.0).detached()
+        hidden = network.hidden(windows)
+        generated, displaced = network.generate(hidden, 0.0)
+        real = network.judge(hidden).flatten()
+        false = network.judge(generated)[displaced]
+    labels = np.concatenate((np.zeros(len(real)), np.ones(len(false))))
+    logits = torch.cat((real, false)).cpu().numpy()
+    return terms, float(roc_auc_score(labels, logits))
+
+
+def _copy(network: AsterNetwork, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The values of what is trained, and of the spread that goes with them: a copy, not a view."""
+    kept = {name: value.detach().clone() for name, value in trained.items()}
+    return kept | {"spread": network.spread.clone()}
