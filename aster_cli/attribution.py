@@ -6,11 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-TOP = 5
+from aster_cli.logs import TOP_SENSORS
 
-TOP_SENSORS_DTYPE = pl.List(
-    pl.Struct({"sensor": pl.String, "share": pl.Float32, "direction": pl.Int8})
-)
+TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +61,4 @@ def top_sensors_column(
             {"sensor": names[sensor], "share": share, "direction": direction}
             for sensor, share, direction in zip(sensors, shares, directions, strict=True)
         ]
-    return pl.Series("top_sensors", cells, dtype=TOP_SENSORS_DTYPE)
+    return pl.Series("top_sensors", cells, dtype=TOP_SENSORS)

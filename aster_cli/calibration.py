@@ -5,6 +5,7 @@ scale, sets the threshold, and turns scores into a severity from 0 to 100. Nothi
 label or a row that is being scored.
 """
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -66,8 +67,8 @@ class ScoreTable:
         if self.effective_rows >= ENOUGH_ROWS:
             return empirical
         exceedances = max(1.0, _TAIL * self.effective_rows)
-        upper = self.tail_scale * (1.0 + _CONFIDENCE / np.sqrt(exceedances))
-        return max(empirical, start + upper * float(np.log(_TAIL / min(budget, _TAIL))))
+        upper = self.tail_scale * (1.0 + _CONFIDENCE / math.sqrt(exceedances))
+        return max(empirical, start + upper * math.log(_TAIL / min(budget, _TAIL)))
 
     def severity(self, scores: FloatArray) -> FloatArray:
         """0 to 90 by held-out percentile; strictly rising from 90 to 100 above the highest.

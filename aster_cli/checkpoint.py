@@ -142,6 +142,11 @@ class ModelCard:
     training: TrainingRecord
     reference: pl.DataFrame
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; without the reference table."""
+        parts = ("manifest", "config", "schema", "training")
+        return {part: msgspec.to_builtins(getattr(self, part)) for part in parts}
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -167,12 +172,7 @@ def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> 
     Raises:
         StorageError: The target exists and `force` is not given, or cannot be written.
     """
-    if target.exists() and not force:
-        raise StorageError("exists already", where=str(target), hint="--force replaces it")
-    if target.exists() and not is_model(target):
-        raise StorageError(
-            "is no model directory, so it is not replaced", where=str(target), hint="name another"
-        )
+    require_free(target, force=force)
     contents = _contents(checkpoint)
     manifest = _manifest(checkpoint, contents)
     staging = None
@@ -191,6 +191,25 @@ def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> 
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def require_free(target: Path, *, force: bool) -> None:
+    """Check that a model can be written there, before any work is done for it.
+
+    Raises:
+        StorageError: The target exists and `force` is not given, or its parent is no place.
+    """
+    if target.exists() and not force:
+        raise StorageError("exists already", where=str(target), hint="--force replaces it")
+    if target.exists() and not is_model(target):
+        raise StorageError(
+            "is no model directory, so it is not replaced", where=str(target), hint="name another"
+        )
+    parent = target.absolute().parent
+    if not parent.is_dir():
+        raise StorageError("there is no such directory", where=str(parent), hint="make it first")
+    if not os.access(parent, os.W_OK):
+        raise StorageError("cannot be written", where=str(parent), hint="check its permissions")
 
 
 def identify(checkpoint: Checkpoint) -> str:

@@ -51,6 +51,12 @@ class TimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         require(self.max_gap >= 1, "max-gap", self.max_gap, "at least 1 period")
         require(self.period is None or self.period > 0, "freq", self.period, "longer than zero")
 
+    def changed(self, *, duplicates: DuplicatePolicy | None, sort: bool) -> "TimeConfig":
+        """The same, but for what a later log needs."""
+        return msgspec.structs.replace(
+            self, duplicates=duplicates or self.duplicates, sort=sort or self.sort
+        )
+
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The parts of ASTER and their sizes; None means: derived from the training log."""
@@ -108,7 +114,6 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """When a score becomes an alarm."""
 
     alert_budget: float = 0.005  # share of normal rows that may lie above the threshold
-    merge_gap: int | None = None  # rows; runs no farther apart are one event; None: a window
 
     def __post_init__(self) -> None:
         """Refuse budgets that are no share."""

@@ -41,7 +41,6 @@ from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of, find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
-    Segment,
     Split,
     collect,
     drop_empty_sensors,
@@ -50,7 +49,7 @@ from aster_cli.preparation import (
     segments_of,
     split_time,
 )
-from aster_cli.results import FloatArray, MachineId, Series
+from aster_cli.results import FloatArray, MachineId, Segment, Series
 from aster_cli.scaling import SensorScaling
 from aster_cli.scoring import BATCH_WINDOWS, READINGS, LogScorer, WindowReader
 from aster_cli.streams import MachineStream
@@ -246,21 +245,22 @@ def _prepare(
     """Scaling from the train part alone, and the windows of every part."""
 
     def segments(stretch: list[Series]) -> list[Segment]:
-        cut = [segments_of(one, schema.longest_step, config.time) for one in stretch]
+        missing = config.time.missing
+        cut = [segments_of(one, schema.longest_step, missing) for one in stretch]
         return [segment for machine in cut for segment in machine]
 
     fitting = segments([split.train for split in splits])
-    if not any(len(values) >= schema.window_size for _, values in fitting):
+    if not any(len(segment.numbers) >= schema.window_size for segment in fitting):
         raise DataError(
             f"has no {schema.window_size} rows in a row without a gap or a missing cell",
             where=name,
             hint="give more rows, leave out sparse sensors with --exclude-cols, "
             "or take a smaller --window-size",
         )
-    scaling = SensorScaling.fit(fitting)
+    scaling = SensorScaling.fit((segment.machine, segment.values) for segment in fitting)
 
     def windows(stretch: list[Segment]) -> TrainingWindows:
-        scaled = [scaling.scale(values, machine) for machine, values in stretch]
+        scaled = [scaling.scale(segment.values, segment.machine) for segment in stretch]
         return TrainingWindows(scaled, schema.window_size)
 
     return scaling, _Parts(
@@ -375,8 +375,7 @@ def _calibrate(
     for split in splits:
         one = split.calibration
         stream = _stream(one.machine, scaling, schema, config)
-        numbers = np.arange(len(one), dtype=np.int64)
-        decided = stream.take_in(reader.read(stream.push(numbers, one.time, one.values)))
+        decided = stream.take_in(reader.read(stream.push(one.numbers, one.time, one.values)))
         decided += stream.take_in(reader.read(stream.finish()))
         scored = [rows.readings for rows in decided if rows.status == "ok"]
         if scored:

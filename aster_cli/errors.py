@@ -7,8 +7,7 @@ AsterError                  70  never raised itself; the command line catches th
 ├── BackboneError            2  the language model is not there, or is not what it should be
 ├── DataError                3  the log was read, but it does not fit the task
 │   └── SchemaMismatchError  3  the log does not fit the model; names both sides
-├── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
-└── EmptyInputError          5  no rows, where the caller asked to be told
+└── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
 
 The number is the process's exit code. Exit codes 1 (anomalies found, only on request) and 130
 (interrupted) are outcomes, not errors.
@@ -77,9 +76,3 @@ class ModelDirectoryError(AsterError):
     """A model directory is missing, written by a newer version, truncated or altered."""
 
     exit_code = 4
-
-
-class EmptyInputError(AsterError):
-    """The input has no rows, and the caller asked to be told."""
-
-    exit_code = 5

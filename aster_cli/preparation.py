@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.config import TimeConfig
+from aster_cli.config import MissingPolicy, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import LogSchema
-from aster_cli.results import FloatArray, LogBatch, MachineId, Series
+from aster_cli.results import FloatArray, LogBatch, MachineId, Segment, Series
 from aster_cli.segments import Segmenter, median_step
 
 TRAIN, EARLY_STOPPING = 0.7, 0.1
@@ -19,8 +19,6 @@ TRAIN, EARLY_STOPPING = 0.7, 0.1
 
 FEWEST_WINDOWS = 5
 """A machine with fewer windows of rows than this is not split: all of it trains."""
-
-Segment = tuple[MachineId, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +32,19 @@ class Split:
 
 def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
     """Hold a log whole: its series by machine, and its timestamps' first and last."""
+    numbers: dict[MachineId, list[NDArray[np.int64]]] = {}
     times: dict[MachineId, list[NDArray[np.int64] | NDArray[np.float64]]] = {}
     values: dict[MachineId, list[FloatArray]] = {}
     stamps = []
     for batch in batches:
         stamps.append(batch.keys["timestamp"].gather([0, len(batch) - 1]))
         for machine, places in batch.by_machine():
+            numbers.setdefault(machine, []).append(places + batch.first_row)
             times.setdefault(machine, []).append(batch.time[places])
             values.setdefault(machine, []).append(batch.values[places])
-    series = [Series(m, np.concatenate(times[m]), np.concatenate(values[m])) for m in times]
+    series = [
+        Series(m, *(np.concatenate(parts[m]) for parts in (numbers, times, values))) for m in times
+    ]
     seen = pl.concat(stamps)
     return series, pl.Series([seen.min(), seen.max()])
 
@@ -67,7 +69,7 @@ def drop_empty_sensors(
         sensors=tuple(schema.sensors[i] for i in kept),
         sensor_dtypes=tuple(schema.sensor_dtypes[i] for i in kept),
     )
-    series = [Series(one.machine, one.time, one.values[:, kept]) for one in series]
+    series = [Series(s.machine, s.numbers, s.time, s.values[:, kept]) for s in series]
     return schema, series, tuple(f"sensor {name!r} has no value and is left out" for name in empty)
 
 
@@ -101,24 +103,24 @@ def split_time(series: Series, window_size: int) -> Split:
     return Split(series.rows(0, train), series.rows(second, third - window_size), series.rows(third, n))
 
 
-def segments_of(series: Series, longest: float, config: TimeConfig) -> list[Segment]:
-    """A machine's segments with missing cells filled, ready for windows."""
-    segmenter = Segmenter(series.values.shape[1], longest, config.missing)
-    numbers = np.arange(len(series), dtype=np.int64)
-    segments: list[Segment] = []
-    pieces: list[FloatArray] = []
-    for rows in (segmenter.push(numbers, series.time, series.values), segmenter.finish()):
-        cuts = [0, *np.flatnonzero(rows.opens).tolist(), len(rows.values)]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
-            if start == stop:
-                continue
-            if rows.opens[start] and pieces:
-                segments.append((series.machine, np.concatenate(pieces)))
-                pieces = []
-            pieces.append(rows.values[start:stop])
-    if pieces:
-        segments.append((series.machine, np.concatenate(pieces)))
-    return segments
+def segments_of(series: Series, longest: float, missing: MissingPolicy) -> list[Segment]:
+    """A machine's segments with missing cells filled, ready for windows.
+
+    Args:
+        series: The machine's rows.
+        longest: The longest step that is no gap, in units of its clock.
+        missing: How missing cells are filled.
+    """
+    segmenter = Segmenter(series.values.shape[1], longest, missing)
+    decided = segmenter.push(series.numbers, series.time, series.values), segmenter.finish()
+    numbers = np.concatenate([rows.numbers for rows in decided])
+    values = np.concatenate([rows.values for rows in decided])
+    starts = np.flatnonzero(np.concatenate([rows.opens for rows in decided]))
+    ends = np.append(starts[1:], len(numbers))
+    return [
+        Segment(series.machine, numbers[start:end], values[start:end])
+        for start, end in zip(starts, ends, strict=False)
+    ]
 
 
 def reference_table(series: list[Series], sensors: tuple[str, ...]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,8 @@ class LogBatch:
         keys: Column ``timestamp`` (the log's values and dtype, unchanged; Int64 row numbers where
             the log has no time), then the id columns, under their own names.
         time: ``(row,)`` the same instants as numbers that can be subtracted: int64 nanoseconds for
-            dates, datetimes and epochs, the counter itself (int64 or float64), or row numbers.
+            dates, datetimes and epochs, the counter itself (int64 or float64), or the machine's row
+            number where the log has no time.
         machines: The machines of this batch.
         machine_codes: ``(row,)`` int32 positions in `machines`.
         values: ``(row, sensor)`` float64 in the sensors' own units; NaN where a cell is missing
@@ -62,11 +63,13 @@ class Series:
 
     Attributes:
         machine: Whose rows these are.
+        numbers: ``(row,)`` row numbers in the log.
         time: ``(row,)`` as in `LogBatch`.
         values: ``(row, sensor)`` float64, NaN where a cell is missing.
     """
 
     machine: MachineId
+    numbers: NDArray[np.int64]
     time: NDArray[np.int64] | NDArray[np.float64]
     values: FloatArray
 
@@ -76,7 +79,22 @@ class Series:
 
     def rows(self, start: int, stop: int) -> "Series":
         """A stretch of the series."""
-        return Series(self.machine, self.time[start:stop], self.values[start:stop])
+        rows = slice(start, stop)
+        return Series(self.machine, self.numbers[rows], self.time[rows], self.values[rows])
+
+
+class Segment(NamedTuple):
+    """Consecutive rows of one machine without a gap, every cell filled.
+
+    Attributes:
+        machine: Whose rows these are.
+        numbers: ``(row,)`` row numbers in the log.
+        values: ``(row, sensor)`` float64 in the sensors' own units.
+    """
+
+    machine: MachineId
+    numbers: NDArray[np.int64]
+    values: FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,13 +95,11 @@ class ScoreSummary:
         rows: Rows by status.
         anomalies: Anomalous rows.
         events: Closed events and those open at the end, in the order of their closing.
-        unknown_machines: Machines that training did not know; the pooled tables served them.
     """
 
     rows: dict[Status, int] = field(default_factory=dict)
     anomalies: int = 0
     events: list[Event] = field(default_factory=list)
-    unknown_machines: list[MachineId] = field(default_factory=list)
 
 
 class _Waiting:
@@ -158,24 +156,40 @@ class LogScorer:
 
     def tables(self) -> Iterator[pl.DataFrame]:
         """Yield score rows in the input's order; `summary` is complete when they have ended."""
+        alias, keys = self._log.alias, self._log.input_keys
+        if alias is None or keys is None:
+            yield from self._stream()
+        else:
+            # the log was sorted or merged: each input row gets the scores of the row it became
+            scored = pl.concat(self._stream())[alias]
+            yield scored.with_columns(keys.get_columns())
+
+    def _stream(self) -> Iterator[pl.DataFrame]:
         last_rows = self._log.last_rows()
         for batch in self._log.batches():
             self._waiting.append(_Waiting(batch, min(TOP, len(self._sensors))))
-            due: list[tuple[MachineStream, NDArray[np.float32]]] = []
-            for machine, places in batch.by_machine():
-                stream = self._streams.get(machine)
-                if stream is None:
-                    stream = self._streams[machine] = self._open_stream(machine)
-                numbers = places + batch.first_row
-                due.append((stream, stream.push(numbers, batch.time[places], batch.values[places])))
-            self._judge(due)
-            ended = [m for m, _ in batch.by_machine() if last_rows[m] < batch.first_row + len(batch)]
-            self._judge([(self._streams[m], self._streams.pop(m).finish()) for m in ended])
+            machines = list(batch.by_machine())
+            self._judge([(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines])
+            end = batch.first_row + len(batch)
+            ended = [self._streams.pop(m) for m, _ in machines if last_rows[m] < end]
+            self._judge([(stream, stream.finish()) for stream in ended])
             while self._waiting and not self._waiting[0].undecided:
                 yield self._table(self._waiting.popleft())
         for tracker in self._trackers.values():
             tracker.finish()
             self.summary.events.extend(tracker.closed)
+
+    def _stream_of(self, machine: MachineId) -> MachineStream:
+        if machine not in self._streams:
+            self._streams[machine] = self._open_stream(machine)
+        return self._streams[machine]
+
+    def _push(
+        self, machine: MachineId, batch: LogBatch, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Give a machine its rows of a batch; return the windows that are due."""
+        stream = self._streams[machine]
+        return stream.push(rows + batch.first_row, batch.time[rows], batch.values[rows])
 
     def _judge(self, due: list[tuple[MachineStream, NDArray[np.float32]]]) -> None:
         """Read the windows of several machines together, and note what that decides."""

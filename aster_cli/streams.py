@@ -54,21 +54,32 @@ class DecidedRows:
 
 
 class _OpenSegment:
-    """The rows of a segment that some window may still cover, and the sums over past ones."""
+    """The rows of a segment that some window may still cover, and the sums over past windows.
+
+    Places count rows from the segment's first. Rows from `decided` on are not released yet; the
+    `stride` rows before them are held too, since the window that closes the segment reads them.
+    """
 
     def __init__(self, n_sensors: int, size: int, stride: int, readings: tuple[str, ...]) -> None:
         self.size, self.stride = size, stride
-        self.first = 0  # place in the segment of the first row that is held
+        self.held = 0  # place of the first row that is held
+        self.decided = 0  # place of the first row that is not released
         self.due = 0  # place where the next anchored window starts
         self.numbers = np.zeros(0, dtype=np.int64)
         self.scaled = np.zeros((0, n_sensors), dtype=np.float32)
         self.sums = {name: np.zeros(0) for name in readings}
         self.expected = np.zeros((0, n_sensors))
         self.counts = np.zeros(0)
-        # (start of a window, first row that it speaks for), as places among the held rows
+        # (first row of a window, first row that it speaks for), as places
         self.handed_out: list[tuple[int, int]] = []
 
+    @property
+    def length(self) -> int:
+        """Rows of the segment so far."""
+        return self.held + len(self.numbers)
+
     def append(self, numbers: NDArray[np.int64], scaled: NDArray[np.float32]) -> None:
+        """Take the segment's next rows."""
         n = len(numbers)
         self.numbers = np.concatenate((self.numbers, numbers))
         self.scaled = np.concatenate((self.scaled, scaled))
@@ -77,45 +88,48 @@ class _OpenSegment:
         self.counts = np.concatenate((self.counts, np.zeros(n)))
 
     def hand_out(self, *, closing: bool) -> NDArray[np.float32]:
-        """Windows that are complete now, ``(window, size, sensor)``; the last one if `closing`."""
-        length = self.first + len(self.numbers)
-        anchored = window_starts(length - self.due, self.size, self.stride) + self.due
-        spans = [(start, start) for start in anchored.tolist()]
+        """Windows that became complete, ``(window, size, sensor)``; the last one if `closing`."""
+        starts = window_starts(self.length - self.due, self.size, self.stride) + self.due
+        spans = [(start, start) for start in starts.tolist()]
         if spans:
             self.due = spans[-1][0] + self.stride
         covered = self.due - self.stride + self.size if self.due else 0
-        if closing and self.size <= length and covered < length:
-            spans.append((length - self.size, covered))
-        self.handed_out = [(start - self.first, speaks - self.first) for start, speaks in spans]
+        if closing and self.size <= self.length and covered < self.length:
+            spans.append((self.length - self.size, covered))
+        self.handed_out += spans
         if not spans:
             return np.zeros((0, self.size, self.scaled.shape[1]), dtype=np.float32)
-        return sliding(self.scaled, self.size)[[start for start, _ in self.handed_out]]
+        return sliding(self.scaled, self.size)[[start - self.held for start, _ in spans]]
 
     def take_in(self, readings: WindowReadings) -> None:
         """Add the readings of the windows handed out, in their order."""
         for window, (start, speaks) in enumerate(self.handed_out):
-            stop = start + self.size
+            rows = slice(speaks - self.held, start + self.size - self.held)
             skipped = speaks - start
             for name, values in readings.rows.items():
-                self.sums[name][speaks:stop] += values[window, skipped:]
-            self.expected[speaks:stop] += readings.expected[window, skipped:]
-            self.counts[speaks:stop] += 1.0
+                self.sums[name][rows] += values[window, skipped:]
+            self.expected[rows] += readings.expected[window, skipped:]
+            self.counts[rows] += 1.0
         self.handed_out = []
 
-    def release(self, *, closing: bool, short: Status) -> DecidedRows:
+    def release(self, *, closing: bool, too_short: Status) -> DecidedRows:
         """Let go of rows that no further window covers."""
-        n = len(self.numbers) if closing else min(self.due - self.first, len(self.numbers))
-        numbers, counts = self.numbers[:n], self.counts[:n]
-        if closing and self.first + len(self.numbers) < self.size:
-            decided = DecidedRows(numbers, short, {}, self.scaled[:0])
-        else:
-            means = {name: sums[:n] / counts for name, sums in self.sums.items()}
-            residual = self.scaled[:n] - (self.expected[:n] / counts[:, None]).astype(np.float32)
-            decided = DecidedRows(numbers, "ok", means, residual)
-        self.first += n
-        self.numbers, self.scaled = self.numbers[n:].copy(), self.scaled[n:].copy()
-        self.sums = {name: sums[n:].copy() for name, sums in self.sums.items()}
-        self.expected, self.counts = self.expected[n:].copy(), self.counts[n:].copy()
+        if closing and self.length < self.size:
+            return DecidedRows(self.numbers, too_short, {}, self.scaled[:0])
+        rows = slice(self.decided - self.held, (self.length if closing else self.due) - self.held)
+        counts = self.counts[rows]
+        decided = DecidedRows(
+            self.numbers[rows],
+            "ok",
+            {name: sums[rows] / counts for name, sums in self.sums.items()},
+            self.scaled[rows] - (self.expected[rows] / counts[:, None]).astype(np.float32),
+        )
+        self.decided = self.due
+        let_go = max(self.decided - self.stride, 0) - self.held
+        self.held += let_go
+        self.numbers, self.scaled = self.numbers[let_go:].copy(), self.scaled[let_go:].copy()
+        self.sums = {name: sums[let_go:].copy() for name, sums in self.sums.items()}
+        self.expected, self.counts = self.expected[let_go:].copy(), self.counts[let_go:].copy()
         return decided
 
 
@@ -182,8 +196,8 @@ class MachineStream:
             segment.take_in(readings.part(taken, taken + n))
             taken += n
             closing = segment is not self._open or open_is_closing
-            short: Status = "gap" if self._any_gap else "short"
-            decided.append(segment.release(closing=closing, short=short))
+            too_short: Status = "gap" if self._any_gap else "short"
+            decided.append(segment.release(closing=closing, too_short=too_short))
         for numbers in self._missing:
             decided.append(DecidedRows(numbers, "missing", {}, np.zeros((0, 0), np.float32)))
         self._closing, self._missing = [], []

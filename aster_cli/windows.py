@@ -17,7 +17,7 @@ def sliding(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 def window_starts(n_rows: int, size: int, stride: int) -> NDArray[np.int64]:
     """First rows of the anchored windows that fit into `n_rows` rows."""
-    return np.arange(0, n_rows - size + 1, stride, dtype=np.int64)
+    return np.arange(0, max(n_rows - size + 1, 0), stride, dtype=np.int64)
 
 
 class TrainingWindows:

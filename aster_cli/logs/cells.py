@@ -4,6 +4,8 @@ CSV is split into text first and typed here, so that one unparsable cell among m
 by row and column, and identifiers such as ``007`` stay as they are written.
 """
 
+import reprlib
+
 import polars as pl
 
 from aster_cli.errors import LogFormatError
@@ -80,7 +82,7 @@ def parse(cells: pl.Series, dtype: pl.DataType, *, where: str, first_row: int) -
     row = int(unreadable[0])
     what, hint = _EXPECTED.get(dtype.base_type(), ("a time", _TIME_HINT))
     raise LogFormatError(
-        f"{cells[row]!r} in column {cells.name!r} is not {what}",
+        f"{reprlib.repr(cells[row])} in column {cells.name!r} is not {what}",
         where=f"{where}, row {first_row + row}",
         hint=hint,
     )

@@ -19,6 +19,7 @@ TimeKind = Literal["datetime", "date", "epoch", "counter", "row"]
 Instants = NDArray[np.int64] | NDArray[np.float64]
 
 NANOSECONDS = 1_000_000_000
+FAULTY_SHARE = 0.1  # of steps that do not rise, in a counter that is one all the same
 EPOCH_RANGE = (631_152_000, 4_102_444_800)  # seconds: 1990-01-01 to 2100-01-01
 
 
@@ -43,6 +44,15 @@ def epoch_unit(cells: pl.Series) -> int | None:
         if first * per_second <= known.min() and known.max() <= last * per_second:
             return NANOSECONDS // per_second
     return None
+
+
+def rises(time: Instants, codes: NDArray[np.int32]) -> bool:
+    """Tell whether numbers count upwards within each machine, but for a fault here and there."""
+    order, starts, _ = machine_runs(codes)
+    time = time[order]
+    steps = np.delete(np.diff(time, prepend=time[:1]), starts)
+    never_falls = bool((steps >= 0).all() and (steps > 0).any())
+    return never_falls or not len(steps) or float((steps > 0).mean()) > 1 - FAULTY_SHARE
 
 
 def to_instants(cells: pl.Series, kind: TimeKind, unit: int | None) -> pl.Series:

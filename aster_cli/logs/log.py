@@ -15,8 +15,8 @@ from aster_cli.errors import DataError
 from aster_cli.logs.arrange import Arranged, arrange
 from aster_cli.logs.clock import RisingTime, RowCount
 from aster_cli.logs.machines import last_positions
-from aster_cli.logs.parts import TIMESTAMP, Part
-from aster_cli.logs.schema import LogSchema
+from aster_cli.logs.parts import Part
+from aster_cli.logs.schema import TIMESTAMP, LogSchema
 from aster_cli.logs.sources import Source, remove_temporary
 from aster_cli.results import LogBatch, MachineId
 
@@ -142,7 +142,8 @@ class Log:
             f"time {time}" + (f" of machine {machine!r}" if machine else "") + " is not later than "
             "the row before it",
             where=f"{where}, row {file_row + 1}",
-            hint="choose --duplicates first, last or mean for repeated times, --sort for disorder",
+            hint="--duplicates first, last or mean merges repeated times, --sort orders rows, "
+            "--id-col tells machines apart",
         )
 
     def _place(self, row: int) -> str:

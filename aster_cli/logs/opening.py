@@ -10,9 +10,10 @@ from aster_cli.config import ColumnConfig, LogFormat, TimeConfig
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.logs.clock import common_dtype, epoch_unit, to_instants
 from aster_cli.logs.log import Log
+from aster_cli.logs.matching import match_schema
 from aster_cli.logs.parts import Part
 from aster_cli.logs.readers import LogReader, open_reader
-from aster_cli.logs.schema import LogSchema, infer_schema, listed, match_schema
+from aster_cli.logs.schema import LogSchema, infer_schema, listed
 from aster_cli.logs.sources import Source, find_sources, remove_temporary
 
 
@@ -66,12 +67,10 @@ class _Look:
 
 def _as_in_training(columns: ColumnConfig, expected: LogSchema) -> ColumnConfig:
     """Take machines from where the model's training log had them, unless told otherwise."""
-    if columns.id_cols:
+    if columns.id_cols or columns.id_from_path:
         return columns
     return msgspec.structs.replace(
-        columns,
-        id_cols=expected.id_cols,
-        id_from_path=columns.id_from_path or expected.id_from_path,
+        columns, id_cols=expected.id_cols, id_from_path=expected.id_from_path
     )
 
 

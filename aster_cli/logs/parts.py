@@ -12,10 +12,8 @@ from aster_cli.logs import cells
 from aster_cli.logs.clock import Instants, RowCount, to_instants
 from aster_cli.logs.machines import code_machines, last_positions
 from aster_cli.logs.readers import HEAD_ROWS, LogReader
-from aster_cli.logs.schema import LogSchema
+from aster_cli.logs.schema import TIMESTAMP, LogSchema
 from aster_cli.results import FloatArray, LogBatch, MachineId
-
-TIMESTAMP = "timestamp"
 
 
 @dataclass(frozen=True, slots=True)

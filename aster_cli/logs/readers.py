@@ -7,6 +7,7 @@ a `LogFormatError` (it can, but is not what it claims to be), on one line and wi
 
 import io
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -55,7 +56,7 @@ class LogReader(ABC):
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
             raise LogFormatError(f"has two columns named {twice[0]!r}", where=source.display_name)
-        self.stored = pl.DataFrame(schema.empty_table()).schema
+        self.stored = pl.DataFrame(pa.RecordBatch.from_pylist([], schema=schema)).schema
 
     def head(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the first rows, at most `HEAD_ROWS`: as stored, and with text cells typed.
@@ -108,7 +109,8 @@ class LogReader(ABC):
         where = self.source.display_name
         if isinstance(error, OSError) and error.errno is not None:
             return StorageError(f"cannot be read ({error.strerror})", where=where)
-        message = str(error).splitlines()[0]
+        first_line = "".join(str(error).splitlines()[:1])
+        message = "".join(letter for letter in first_line if letter.isprintable())
         if "Empty" in message:
             return LogFormatError("has no rows", where=where)
         row = re.search(r" in row (\d+)$", message)
@@ -198,7 +200,7 @@ class CsvReader(LogReader):
             return super()._translated(error, rows_done)
         return LogFormatError(
             f"has {row.actual_columns} cells where its header has {row.expected_columns}: "
-            f"{row.text!r}",
+            f"{reprlib.repr(row.text)}",
             where=f"{self.source.display_name}, line {self._line_of(row.text)}",
         )
 

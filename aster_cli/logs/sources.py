@@ -146,9 +146,9 @@ def _refuse_folder(error: OSError) -> None:
 
 def _source(path: Path, input_format: LogFormat | None) -> Source:
     name = str(path)
-    if name == STDIN:
-        return _spool(sys.stdin.buffer, input_format, "stdin")
     try:
+        if name == STDIN:
+            return _spool(sys.stdin.buffer, input_format, "stdin")
         if not path.is_file():  # a pipe, such as the shell's <(command)
             with path.open("rb") as pipe:
                 return _spool(pipe, input_format, name)
@@ -168,7 +168,7 @@ def _source(path: Path, input_format: LogFormat | None) -> Source:
         format=format_,
         compression=COMPRESSIONS.get(path.suffix.lower()),
         hive={key: unquote(value) for key, value in folders},
-        display_name=name,
+        display_name=name if name.isprintable() else repr(name),
     )
 
 

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 ATTENTION_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "c_attn", "query_key_value")
-VOCABULARY = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 
 
 class LanguageModelBackbone(nn.Module):
@@ -41,7 +40,9 @@ class LanguageModelBackbone(nn.Module):
         llm_config._attn_implementation = "sdpa"
         llm = AutoModel.from_config(llm_config)
         missing, unexpected = llm.load_state_dict(dict(weights), strict=False)
-        absent = [name for name in missing if name not in VOCABULARY]
+        vocabulary = llm.get_input_embeddings()
+        unused = {name for name, module in llm.named_modules() if module is vocabulary}
+        absent = [name for name in missing if name.rpartition(".")[0] not in unused]
         if absent or unexpected:
             raise RuntimeError(f"backbone weights do not fit: {[*absent, *unexpected][:3]}")
         self.compute_dtype = compute_dtype

@@ -1,0 +1,42 @@
+# Everything here works from a fresh clone: Python 3.11 or newer and make are all it needs.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: help demo test check lint types imports docs bench-quick clean
+
+help:            ## Show what can be made.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	@touch $@
+
+demo: $(BIN)/.ready  ## Train, score, evaluate and inspect the sample logs.
+	BIN=$(BIN) DEMO=$(DEMO) sh sample_data/demo.sh
+
+test: $(BIN)/.ready  ## Run every test, the slow ones too.
+	$(BIN)/python -m pytest -n 2 --dist loadscope -q
+
+check: lint types imports docs test  ## All that CI asks.
+
+lint: $(BIN)/.ready  ## Style and spelling.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell aster_cli tests docs sample_data benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+
+types: $(BIN)/.ready  ## Static types.
+	$(BIN)/mypy
+
+imports: $(BIN)/.ready  ## The import contract.
+	$(BIN)/lint-imports
+
+docs: $(BIN)/.ready  ## The command reference equals the commands.
+	$(BIN)/python -m cogapp --check docs/commands.md
+
+clean:           ## Remove what was made here.
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,140 @@
+"""``aster eval``: scores against labels, with honest metrics and baselines beside them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import polars as pl
+
+from aster_cli.checkpoint import read_card
+from aster_cli.cli import options
+from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.config import ColumnConfig, TimeConfig, require
+from aster_cli.errors import UsageError
+from aster_cli.logs import open_log, read_scores
+from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.evaluation import metrics_table
+
+
+def evaluate(
+    logs: options.Logs,
+    model: Annotated[
+        Path | None,
+        options.flag(
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="Score the logs with this model first.",
+            show_default=False,
+        ),
+    ] = None,
+    scores: Annotated[
+        str | None,
+        options.flag(
+            "--scores",
+            metavar="SCORES",
+            help="Use these scores of the logs, row for row.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        options.flag(
+            "--baseline",
+            metavar="NAME",
+            help="A simple detector to compare with: knn, pca, mahalanobis or iforest; repeatable.",
+        ),
+    ] = None,
+    normal: Annotated[
+        list[str] | None,
+        options.flag(
+            "--normal",
+            metavar="LOG",
+            help="Normal logs for the baselines to learn from; repeatable.",
+        ),
+    ] = None,
+    point_adjust: Annotated[
+        bool,
+        options.flag("--point-adjust", help="Also the point-adjusted F1, which is inflated."),
+    ] = False,
+    time_col: options.TimeCol = None,
+    id_col: options.IdCol = None,
+    id_from_path: options.IdFromPath = False,
+    label_col: options.LabelCol = "label",
+    input_format: options.InputFormat = None,
+    duplicates: options.DuplicatesNow = None,
+    sort: options.Sort = False,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Compare scores with labels: labelled logs with --model, or with --scores of them.
+
+    A scores file that has the label column itself needs neither.
+    """
+    from aster_cli.evaluation.baselines import BASELINES
+    from aster_cli.evaluation.comparison import (
+        compare,
+        compare_baseline,
+        compare_random,
+        scores_with_labels,
+        segments,
+        truth_of,
+    )
+
+    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    asked = list(baseline or ())
+    for name in asked:
+        require(name in BASELINES, "baseline", name, f"one of {', '.join(BASELINES)}")
+    if asked and not normal:
+        raise UsageError(
+            "baselines learn from normal logs", where="--baseline", hint="name them with --normal"
+        )
+    if model is not None and scores is not None:
+        raise UsageError("--model and --scores exclude each other")
+    if model is None and scores is None:
+        if asked:
+            raise UsageError(
+                "baselines need the sensors' values", hint="give the log, and --scores of it"
+            )
+        truth, table = scores_with_labels(logs, label_col)
+        found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
+    else:
+        columns = ColumnConfig(
+            time_col=time_col,
+            id_cols=tuple(id_col or ()),
+            id_from_path=id_from_path,
+            label_col=label_col,
+        )
+        time, expected, peers = TimeConfig(), None, []
+        if model is not None:
+            card = read_card(model)
+            columns = msgspec.structs.replace(card.config.columns, label_col=label_col)
+            time, expected = card.config.time, card.schema.log
+        time = time.changed(duplicates=duplicates, sort=sort)
+        if normal:
+            with open_log(normal, columns, time, expected=expected) as log:
+                expected = log.schema
+                peers = segments(log)
+        with open_log(logs, columns, time, expected=expected, input_format=input_format) as log:
+            say_notes(console, log.notes)
+            truth = truth_of(log)
+            if scores is not None:
+                table = read_scores(scores)
+            else:
+                from aster_cli.detector import Detector
+
+                table = pl.concat(Detector.load(model).scorer(log, device).tables())
+            found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
+            live = segments(log) if asked else []
+        for name in asked:
+            found[name] = compare_baseline(name, truth, peers, live, seed)
+    found["random"] = compare_random(truth, seed)
+    if json:
+        show_json({name: metrics.to_dict() for name, metrics in found.items()})
+    else:
+        stdout_console(no_color=no_color).print(metrics_table(found))

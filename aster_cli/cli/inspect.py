@@ -1,0 +1,67 @@
+"""``aster inspect``: what is in a log, a model directory or a scores file, at a glance."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aster_cli.checkpoint import is_model, read_card
+from aster_cli.cli import options
+from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.inspection import inspect_log, inspect_scores
+from aster_cli.logs import is_scores_file, open_log
+from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.logs import log_report
+from aster_cli.render.model import model_card
+from aster_cli.render.scores import scores_report
+
+
+def inspect(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Logs, a model directory or a scores file.", show_default=False
+        ),
+    ],
+    time_col: options.TimeCol = None,
+    id_col: options.IdCol = None,
+    id_from_path: options.IdFromPath = False,
+    sensors: options.Sensors = None,
+    exclude_cols: options.ExcludeCols = None,
+    label_col: options.LabelCol = "label",
+    input_format: options.InputFormat = None,
+    sort: options.Sort = False,
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show what is in logs, in a model directory or in a scores file."""
+    shown = stdout_console(no_color=no_color)
+    path = Path(paths[0])
+    if len(paths) == 1 and is_model(path):
+        card = read_card(path)
+        found, view = card.to_dict(), model_card(card)
+    elif len(paths) == 1 and path.is_file() and is_scores_file(paths[0]):
+        scores = inspect_scores(path)
+        found, view = scores.to_dict(), scores_report(scores)
+    else:
+        columns = ColumnConfig(
+            time_col=time_col,
+            id_cols=tuple(id_col or ()),
+            id_from_path=id_from_path,
+            sensors=tuple(sensors or ()),
+            exclude_cols=tuple(exclude_cols or ()),
+            label_col=label_col,
+        )
+        time = TimeConfig(sort=sort)
+        with open_log(paths, columns, time, input_format=input_format) as log:
+            say_notes(stderr_console(no_color=no_color, quiet=quiet or json), log.notes)
+            report = inspect_log(log)
+        found, view = report.to_dict(), log_report(report)
+    if json:
+        show_json(found)
+    else:
+        shown.print(view)

@@ -1,0 +1,162 @@
+"""The flags, each written once and alike in every command that has it.
+
+Every flag can also be set by ``ASTER_<NAME>`` in the environment or by its name in ``aster.toml``;
+a flag wins over the environment, the environment over the file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aster_cli.cli.settings import apply_settings
+from aster_cli.config import (
+    ClassifierKind,
+    DuplicatePolicy,
+    LogFormat,
+    MissingPolicy,
+    Precision,
+)
+
+
+def flag(*names: str, help: str, **more: Any) -> Any:
+    """A flag with its environment variable, which is named after its long form."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = "ASTER_" + long.strip("-").replace("-", "_").upper()
+    return typer.Option(*names, help=help, envvar=variable, show_envvar=False, **more)
+
+
+Logs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="LOGS...",
+        help="A file, several, a glob, a directory, or - for standard input: CSV, Parquet, NDJSON "
+        "or Arrow. Several files are one log.",
+        show_default=False,
+    ),
+]
+
+# what every command has
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings to use in place of ./aster.toml.",
+        envvar="ASTER_CONFIG",
+        show_envvar=False,
+        is_eager=True,
+        callback=apply_settings,
+    ),
+]
+Quiet = Annotated[bool, flag("-q", "--quiet", help="Say nothing but errors.")]
+NoColor = Annotated[bool, flag("--no-color", help="No colours, also on a terminal.")]
+Json = Annotated[bool, flag("--json", help="Results and errors as JSON.")]
+Debug = Annotated[bool, flag("--debug", help="Show where an error happened.")]
+
+# columns
+TimeCol = Annotated[
+    str | None,
+    flag("--time-col", metavar="COLUMN", help="The time column; found where it is clear."),
+]
+IdCol = Annotated[
+    list[str] | None,
+    flag("--id-col", metavar="COLUMN", help="A column that names the machine; repeatable."),
+]
+IdFromPath = Annotated[
+    bool, flag("--id-from-path", help="The file's stem, or its hive key, names the machine.")
+]
+Sensors = Annotated[
+    list[str] | None,
+    flag("--sensors", metavar="GLOB", help="Sensor columns; repeatable. All numeric ones if unset."),
+]
+ExcludeCols = Annotated[
+    list[str] | None,
+    flag("--exclude-cols", metavar="GLOB", help="Columns that are no sensors; repeatable."),
+]
+LabelCol = Annotated[
+    str, flag("--label-col", metavar="COLUMN", help="The label column, never a sensor.")
+]
+
+# time
+Freq = Annotated[
+    str | None,
+    flag(
+        "--freq",
+        metavar="PERIOD",
+        help="The sampling period: 10s, 5min, 1h, or a number for counters. Measured if unset.",
+        show_default=False,
+    ),
+]
+MaxGap = Annotated[
+    float,
+    flag("--max-gap", metavar="PERIODS", help="A longer step ends a segment; no fill is longer."),
+]
+Missing = Annotated[MissingPolicy, flag("--missing", help="How a missing cell is filled.")]
+Duplicates = Annotated[
+    DuplicatePolicy,
+    flag("--duplicates", help="What stands for rows of one machine with one time."),
+]
+DuplicatesNow = Annotated[
+    DuplicatePolicy | None,
+    flag(
+        "--duplicates",
+        help="What stands for rows of one machine with one time; as in training if unset.",
+        show_default=False,
+    ),
+]
+Sort = Annotated[bool, flag("--sort", help="Order rows by time; holds the whole log in memory.")]
+InputFormat = Annotated[
+    LogFormat | None,
+    flag("--input-format", help="The logs' format, where the name does not tell.", show_default=False),
+]
+
+# the method
+WindowSize = Annotated[
+    int | None,
+    flag("--window-size", metavar="ROWS", help="Rows of a window.", show_default=False),
+]
+Stride = Annotated[
+    int | None,
+    flag("--stride", metavar="ROWS", help="Rows between windows when scoring.", show_default=False),
+]
+BackboneName = Annotated[
+    str,
+    flag(
+        "--backbone",
+        metavar="NAME",
+        help="The language model: a name, a Hugging Face id, a directory, or none.",
+    ),
+]
+BackboneLayers = Annotated[
+    int, flag("--backbone-layers", metavar="K", help="How many of its first layers are used.")
+]
+LoraRank = Annotated[
+    int, flag("--lora-rank", metavar="R", help="Rank of the LoRA adapter; 0 freezes the model.")
+]
+Classifier = Annotated[ClassifierKind, flag("--classifier", help="The anomaly classifier.")]
+ReversalStrength = Annotated[
+    float,
+    flag("--reversal-strength", metavar="λ", help="Of the gradient reversal; 0 turns it off."),
+]
+Steps = Annotated[
+    int | None,
+    flag("--steps", metavar="N", help="Training steps at most.", show_default=False),
+]
+Seed = Annotated[int, flag("--seed", help="The same seed gives the same detector.")]
+AlertBudget = Annotated[
+    float,
+    flag("--alert-budget", metavar="SHARE", help="Share of normal rows that may raise an alarm."),
+]
+
+# where it runs
+Device = Annotated[str, flag("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:n.")]
+PrecisionName = Annotated[
+    Precision, flag("--precision", help="What the language model computes in.")
+]
+
+Model = Annotated[
+    Path,
+    flag("-m", "--model", metavar="MODEL", help="The model directory.", show_default=False),
+]
+Force = Annotated[bool, flag("--force", help="Replace what is there.")]

@@ -1,0 +1,85 @@
+"""``aster score``: one score row for every row of a log."""
+
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from aster_cli.checkpoint import read_card
+from aster_cli.cli import options
+from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.config import LogFormat
+from aster_cli.logs import open_log, open_writer
+from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.progress import scoring_progress
+from aster_cli.render.scores import score_summary
+
+ANOMALIES_FOUND = 1
+
+
+def score(
+    logs: options.Logs,
+    model: options.Model,
+    output: Annotated[
+        str | None,
+        options.flag(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where score rows go, its suffix says how; - is standard output. If unset: CSV "
+            "into a pipe, a summary on a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    output_format: Annotated[
+        LogFormat | None,
+        options.flag(
+            "--output-format", help="For standard output: csv if unset.", show_default=False
+        ),
+    ] = None,
+    input_format: options.InputFormat = None,
+    duplicates: options.DuplicatesNow = None,
+    sort: options.Sort = False,
+    exit_code: Annotated[
+        bool, options.flag("--exit-code", help="Exit with 1 when anomalies were found.")
+    ] = False,
+    device: options.Device = "auto",
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Score logs with a trained detector: one row out for every row in, in their order."""
+    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    card = read_card(model)
+    on_terminal = output is None and (json or sys.stdout.isatty())
+    target = None if on_terminal else output or "-"
+    time = card.config.time.changed(duplicates=duplicates, sort=sort)
+    with open_log(
+        logs, card.config.columns, time, expected=card.schema.log, input_format=input_format
+    ) as log:
+        say_notes(console, log.notes)
+        with (
+            open_writer(target, output_format=output_format) if target else nullcontext() as out,
+            scoring_progress(console, log.n_rows) as advance,
+        ):
+            # torch and all that comes with it: only from here on
+            from aster_cli.detector import Detector
+
+            scorer = Detector.load(model).scorer(log, device)
+            for table in scorer.tables():
+                if out is not None:
+                    out.write(table)
+                advance(len(table))
+    summary = scorer.summary
+    if json:
+        show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
+    elif on_terminal:
+        stdout_console(no_color=no_color).print(score_summary(summary))
+    else:
+        console.print(score_summary(summary))
+    if exit_code and summary.events:
+        raise typer.Exit(ANOMALIES_FOUND)

@@ -1,0 +1,60 @@
+"""``aster.toml``: a table per command, its keys the command's flags without the dashes."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from aster_cli.errors import StorageError, UsageError
+
+DEFAULT_FILE = Path("aster.toml")
+
+
+def apply_settings(context: typer.Context, file: Path | None) -> Path | None:
+    """Make the file's values the defaults of the command that is about to run.
+
+    Raises:
+        StorageError: The file cannot be read.
+        UsageError: It is not TOML, or has a key that no flag has.
+    """
+    if file is None and not DEFAULT_FILE.is_file():
+        return None
+    path = file or DEFAULT_FILE
+    tables = _read(path)
+    parent = context.parent
+    commands = list(getattr(parent.command, "commands", {})) if parent is not None else []
+    for name, table in tables.items():
+        _require_known(name, commands, path, "command")
+        if not isinstance(table, dict):
+            raise UsageError(f"[{name}] is not a table", where=str(path))
+    flags = {
+        option.removeprefix("--"): parameter.name
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    values = {}
+    for key, value in tables.get(context.info_name or "", {}).items():
+        _require_known(key, [name for name in flags if name != "config"], path, "setting")
+        values[flags[key]] = value
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValueError as error:
+        raise UsageError(f"is not TOML ({error})", where=str(path)) from error
+
+
+def _require_known(name: str, known: list[str], path: Path, kind: str) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    raise UsageError(f"there is no {kind} {name!r}", where=str(path), hint=hint)

@@ -1,0 +1,124 @@
+"""``aster train``: fit a detector on a mostly normal log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aster_cli.cli import options
+from aster_cli.cli.backbone import ensure_backbone
+from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.durations import parse_period
+from aster_cli.config import (
+    DEFAULT_BACKBONE,
+    AlertConfig,
+    ClassifierKind,
+    ColumnConfig,
+    DetectorConfig,
+    DuplicatePolicy,
+    LogFormat,
+    MissingPolicy,
+    ModelConfig,
+    Precision,
+    TimeConfig,
+    TrainingConfig,
+)
+from aster_cli.checkpoint import read_card, require_free
+from aster_cli.logs import open_log
+from aster_cli.render.console import stderr_console
+from aster_cli.render.model import trained_summary
+
+
+def train(
+    logs: options.Logs,
+    output: Annotated[
+        Path | None,
+        options.flag(
+            "-o",
+            "--output",
+            metavar="MODEL",
+            help="The model directory to write; <first log>.aster beside the caller if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    force: options.Force = False,
+    time_col: options.TimeCol = None,
+    id_col: options.IdCol = None,
+    id_from_path: options.IdFromPath = False,
+    sensors: options.Sensors = None,
+    exclude_cols: options.ExcludeCols = None,
+    label_col: options.LabelCol = "label",
+    freq: options.Freq = None,
+    max_gap: options.MaxGap = 5.0,
+    missing: options.Missing = "previous",
+    duplicates: options.Duplicates = "error",
+    sort: options.Sort = False,
+    input_format: options.InputFormat = None,
+    window_size: options.WindowSize = None,
+    stride: options.Stride = None,
+    backbone: options.BackboneName = DEFAULT_BACKBONE,
+    backbone_layers: options.BackboneLayers = 3,
+    lora_rank: options.LoraRank = 8,
+    classifier: options.Classifier = "transformer",
+    reversal_strength: options.ReversalStrength = 1.0,
+    alert_budget: options.AlertBudget = 0.005,
+    steps: options.Steps = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    precision: options.PrecisionName = "auto",
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fit a detector on mostly normal logs and write a model directory.
+
+    No labels are needed and none are used. Defaults are derived from the log.
+    """
+    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    settings = DetectorConfig(
+        columns=ColumnConfig(
+            time_col=time_col,
+            id_cols=tuple(id_col or ()),
+            id_from_path=id_from_path,
+            sensors=tuple(sensors or ()),
+            exclude_cols=tuple(exclude_cols or ()),
+            label_col=label_col,
+        ),
+        time=TimeConfig(
+            period=parse_period(freq),
+            max_gap=max_gap,
+            missing=missing,
+            duplicates=duplicates,
+            sort=sort,
+        ),
+        model=ModelConfig(
+            window_size=window_size,
+            stride=stride,
+            backbone=backbone,
+            backbone_layers=backbone_layers,
+            lora_rank=lora_rank,
+            classifier=classifier,
+            reversal_strength=reversal_strength,
+        ),
+        training=TrainingConfig(steps=steps, seed=seed, device=device, precision=precision),
+        alert=AlertConfig(alert_budget=alert_budget),
+    )
+    with open_log(logs, settings.columns, settings.time, input_format=input_format) as log:
+        target = output or Path(f"{log.name}.aster")
+        require_free(target, force=force)
+        say_notes(console, log.notes)
+        ensure_backbone(backbone, console)
+        # torch and all that comes with it: only from here on
+        from aster_cli.detector import Detector
+        from aster_cli.render.training import training_progress
+
+        with training_progress(console) as on_epoch:
+            detector = Detector.fit(log, settings, on_epoch=on_epoch)
+    detector.save(target, force=force)
+    card = read_card(target)
+    if json:
+        show_json(card.to_dict() | {"model": str(target)})
+    else:
+        console.print(trained_summary(target, card))

@@ -1,0 +1,154 @@
+"""A detector's scores and those of simple peers, judged on the same rows by the same metrics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aster_cli.config import TimeConfig
+from aster_cli.errors import DataError, UsageError
+from aster_cli.evaluation.baselines import BASELINES
+from aster_cli.evaluation.metrics import Metrics, evaluate
+from aster_cli.logs import SCORE_DTYPES, Log, is_scores_file, read_scores
+from aster_cli.preparation import collect, sampling_period, segments_of
+from aster_cli.results import MachineId, Segment
+from aster_cli.scaling import SensorScaling
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of a log's rows, in the input's order.
+
+    Attributes:
+        labels: ``(row,)`` 0 or 1.
+        machines: ``(row,)`` int64, equal for rows of one machine.
+        timestamps: The log's own.
+    """
+
+    labels: NDArray[np.generic]
+    machines: NDArray[np.int64]
+    timestamps: pl.Series
+
+
+def truth_of(log: Log) -> Truth:
+    """Read a log's labels.
+
+    Raises:
+        DataError: The log has no label column, or one with other values than 0 and 1.
+    """
+    labels, machines, timestamps = [], [], []
+    numbers: dict[MachineId, int] = {}
+    for batch in log.batches():
+        if batch.labels is None:
+            raise DataError(
+                "has no label column", where=log.name, hint="name it with --label-col"
+            )
+        labels.append(batch.labels)
+        known = [numbers.setdefault(machine, len(numbers)) for machine in batch.machines]
+        machines.append(np.array(known, dtype=np.int64)[batch.machine_codes])
+        timestamps.append(batch.keys["timestamp"])
+    rows = slice(None) if log.alias is None else log.alias
+    stamps = pl.concat(timestamps) if log.input_keys is None else log.input_keys["timestamp"]
+    return Truth(np.concatenate(labels)[rows], np.concatenate(machines)[rows], stamps)
+
+
+def scores_with_labels(paths: Sequence[str], label_col: str) -> tuple[Truth, pl.DataFrame]:
+    """Read a scores file that has a label column of its own.
+
+    Raises:
+        LogFormatError: It is no scores file.
+        DataError: It has no such column.
+    """
+    if len(paths) != 1:
+        raise UsageError(
+            "several files need scores", hint="name them with --scores, or a --model"
+        )
+    if not is_scores_file(paths[0]):
+        raise UsageError(
+            "is no scores file", where=paths[0], hint="name a --model, or its --scores"
+        )
+    table = read_scores(paths[0])
+    if label_col not in table.columns:
+        raise DataError(
+            f"has no column {label_col!r}",
+            where=paths[0],
+            hint="give the labelled log and --scores, or name the column with --label-col",
+        )
+    ids = [name for name in table.columns if name not in (*SCORE_DTYPES, "timestamp", label_col)]
+    machines = np.zeros(len(table), dtype=np.int64)
+    if ids:
+        machines = table.select(pl.struct(ids).rank("dense")).to_series().to_numpy().astype(np.int64)
+    return Truth(table[label_col].to_numpy(), machines, table["timestamp"]), table
+
+
+def compare(
+    truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False
+) -> Metrics:
+    """The metrics of a scores table, row for row with the labels.
+
+    Raises:
+        DataError: The table is not of these rows.
+    """
+    if len(scores) != len(truth.labels):
+        raise DataError(
+            f"has {len(scores):,} rows, and the labelled log {len(truth.labels):,}",
+            where="the scores",
+            hint="score this very log",
+        )
+    same = scores["timestamp"].cast(pl.String) == truth.timestamps.cast(pl.String)
+    if scores["timestamp"].dtype == truth.timestamps.dtype:
+        same = scores["timestamp"] == truth.timestamps
+    if not same.all():
+        row = int((~same).arg_true()[0])
+        raise DataError(
+            f"row {row + 1} is of {scores['timestamp'][row]}, "
+            f"and the labelled log's of {truth.timestamps[row]}",
+            where="the scores",
+            hint="score this very log",
+        )
+    return evaluate(
+        truth.labels,
+        scores["score"].to_numpy(),
+        threshold=scores["threshold"].to_numpy(),
+        groups=truth.machines,
+        point_adjusted=point_adjusted,
+    )
+
+
+def compare_baseline(
+    name: str, truth: Truth, normal: list[Segment], live: list[Segment], seed: int
+) -> Metrics:
+    """The metrics of a simple peer, fitted on normal segments.
+
+    Args:
+        name: One of `BASELINES`.
+        truth: The labels.
+        normal: Segments to learn from.
+        live: Segments of the labelled log, numbered by its rows.
+        seed: For those that draw.
+    """
+    scaling = SensorScaling.fit((segment.machine, segment.values) for segment in normal)
+    peer = BASELINES[name](seed)
+    peer.fit([scaling.scale(segment.values, segment.machine) for segment in normal])
+    found = peer.score([scaling.scale(segment.values, segment.machine) for segment in live])
+    scores = np.full(len(truth.labels), np.nan)
+    for segment, values in zip(live, found, strict=True):
+        scores[segment.numbers] = values
+    return evaluate(truth.labels, scores, groups=truth.machines)
+
+
+def compare_random(truth: Truth, seed: int) -> Metrics:
+    """The metrics of scores that know nothing."""
+    scores = np.random.default_rng(seed).random(len(truth.labels))
+    return evaluate(truth.labels, scores, groups=truth.machines)
+
+
+def segments(log: Log) -> list[Segment]:
+    """A log's segments, by the default rules for gaps and missing cells."""
+    time = TimeConfig()
+    series, _ = collect(log.batches())
+    units = log.schema.seconds_per_unit or 1.0
+    longest = time.max_gap * sampling_period(series, log.schema, time) / units
+    return [s for one in series for s in segments_of(one, longest, time.missing)]

@@ -1,0 +1,40 @@
+"""What `aster inspect` finds out about logs and scores files, as frozen values without torch.
+
+`inspect_log` streams a log once in bounded memory; `inspect_scores` reads a scores file. Model
+directories describe themselves: see `aster_cli.checkpoint.read_card`.
+"""
+
+from aster_cli.inspection.log import inspect_log
+from aster_cli.inspection.scores import ScoreTimeline, inspect_scores
+from aster_cli.inspection.values import (
+    BUCKETS,
+    Finding,
+    FindingKind,
+    Gap,
+    LogReport,
+    MachineRows,
+    MachineScores,
+    ScoresReport,
+    SensorPart,
+    SensorReport,
+    Sparkline,
+    Timeline,
+)
+
+__all__ = [
+    "BUCKETS",
+    "Finding",
+    "FindingKind",
+    "Gap",
+    "LogReport",
+    "MachineRows",
+    "MachineScores",
+    "ScoreTimeline",
+    "ScoresReport",
+    "SensorPart",
+    "SensorReport",
+    "Sparkline",
+    "Timeline",
+    "inspect_log",
+    "inspect_scores",
+]

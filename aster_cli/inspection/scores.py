@@ -1,0 +1,170 @@
+"""A scores file at a glance: its rows, machines and events, worked out from its columns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from aster_cli.attribution import TOP
+from aster_cli.inspection.values import (
+    BUCKETS,
+    MachineScores,
+    ScoresReport,
+    SensorPart,
+    Timeline,
+)
+from aster_cli.logs import SCORE_DTYPES, read_scores
+from aster_cli.logs.clock import epoch_unit, time_kind, to_instants
+from aster_cli.results import Event, SensorShare
+
+_MACHINE = "machine of the row"
+_TIME = "seconds of the row"
+
+
+class ScoreTimeline:
+    """Follows score tables as they go by.
+
+    Args:
+        n_rows: Rows of all tables.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = max(n_rows, 1)
+        self._rows = 0
+        self._severity = np.full(BUCKETS, -np.inf)
+        self._anomalies = np.zeros(BUCKETS, dtype=np.int64)
+
+    def take(self, table: pl.DataFrame) -> None:
+        """Take the next rows."""
+        buckets = np.arange(self._rows, self._rows + len(table)) * BUCKETS // self._n_rows
+        self._rows += len(table)
+        severity = table["severity"].fill_null(float("-inf")).to_numpy()
+        np.maximum.at(self._severity, buckets, severity)
+        np.add.at(self._anomalies, buckets, table["is_anomaly"].fill_null(False).to_numpy())
+
+    def timeline(self) -> Timeline:
+        """What the tables came to."""
+        severity = self._severity.tolist()
+        return Timeline(
+            tuple(None if value == float("-inf") else value for value in severity),
+            tuple(self._anomalies.tolist()),
+        )
+
+
+def inspect_scores(path: str | Path) -> ScoresReport:
+    """Read a scores file and tell what it holds.
+
+    Raises:
+        StorageError: There is no such file.
+        LogFormatError: It is no scores file, or has no rows.
+    """
+    scores = read_scores(str(path))
+    id_cols = [name for name in scores.columns if name not in ("timestamp", *SCORE_DTYPES)]
+    scores = scores.with_columns(
+        pl.concat_list(pl.col(id_cols).cast(pl.String)).alias(_MACHINE)
+        if id_cols
+        else pl.lit([], dtype=pl.List(pl.String)).alias(_MACHINE),
+        _seconds(scores["timestamp"]).alias(_TIME),
+    )
+    events = tuple(_events(scores))
+    timeline = ScoreTimeline(len(scores))
+    timeline.take(scores)
+    statuses = scores["status"].value_counts(sort=True).rows()
+    return ScoresReport(
+        name=Path(path).name,
+        model_ids=tuple(scores["model_id"].drop_nulls().unique(maintain_order=True)),
+        id_cols=tuple(id_cols),
+        start=str(scores["timestamp"].min()),
+        end=str(scores["timestamp"].max()),
+        rows={str(status): count for status, count in statuses},
+        anomalies=int(scores["is_anomaly"].sum()),
+        events=events,
+        machines=tuple(_machines(scores)),
+        worst_sensors=_worst(events),
+        timeline=timeline.timeline(),
+    )
+
+
+def _seconds(timestamps: pl.Series) -> pl.Series:
+    """Timestamps as seconds; null where they are counts."""
+    kind = time_kind(timestamps)
+    if kind is None or kind == "counter":
+        return pl.Series([None] * len(timestamps), dtype=pl.Float64)
+    unit = epoch_unit(timestamps) if kind == "epoch" else None
+    return to_instants(timestamps, kind, unit) / 1e9
+
+
+def _events(scores: pl.DataFrame) -> Iterator[Event]:
+    """Rebuild events from the rows that name them."""
+    named = scores.filter(pl.col("event_id").is_not_null())
+    for (name,), rows in named.group_by("event_id", maintain_order=True):
+        peak = rows["score"].arg_max() or 0
+        first, last = rows[_TIME][0], rows[_TIME][-1]
+        yield Event(
+            event_id=str(name),
+            machine=tuple(rows[_MACHINE][0]),
+            start=rows["timestamp"][0],
+            end=rows["timestamp"][-1],
+            duration_s=None if first is None else last - first,
+            n_rows=len(rows),
+            peak_time=rows["timestamp"][peak],
+            peak_score=rows["score"][peak],
+            severity=float(rows["severity"].max() or 0.0),  # type: ignore[arg-type]
+            top_sensors=_top_sensors(rows["top_sensors"]),
+            open=False,
+        )
+
+
+def _top_sensors(lists: pl.Series) -> tuple[SensorShare, ...]:
+    """The leading sensors over an event's rows; their shares sum to 1."""
+    parts = lists.drop_nulls().explode().drop_nulls()
+    if parts.is_empty():
+        return ()
+    leading = (
+        parts.struct.unnest()
+        .group_by("sensor", maintain_order=True)
+        .agg(
+            pl.col("share").cast(pl.Float64).sum(),
+            (pl.col("share") * pl.col("direction")).sum().sign().cast(pl.Int8).alias("direction"),
+        )
+        .sort("share", descending=True, maintain_order=True)
+        .head(TOP)
+    )
+    total = leading["share"].sum() or 1.0
+    return tuple(
+        SensorShare(sensor, share / total, direction)
+        for sensor, share, direction in leading.iter_rows()
+    )
+
+
+def _machines(scores: pl.DataFrame) -> Iterator[MachineScores]:
+    """How each machine came out, the most severe first."""
+    table = scores.group_by(_MACHINE, maintain_order=True).agg(
+        pl.len(),
+        pl.col("is_anomaly").sum(),
+        pl.col("event_id").drop_nulls().n_unique(),
+        pl.col("severity").max(),
+        pl.col("threshold").last(),
+    )
+    table = table.sort("severity", descending=True, nulls_last=True, maintain_order=True)
+    for machine, *rest in table.iter_rows():
+        yield MachineScores(tuple(machine), *rest)
+
+
+def _worst(events: tuple[Event, ...]) -> tuple[SensorPart, ...]:
+    """All sensors that any event names, by their share of all anomalous rows."""
+    total = sum(event.n_rows for event in events)
+    share: dict[str, float] = {}
+    direction: dict[str, float] = {}
+    leads: dict[str, int] = {}
+    for event in events:
+        for place, part in enumerate(event.top_sensors):
+            weight = part.share * event.n_rows / total
+            share[part.sensor] = share.get(part.sensor, 0.0) + weight
+            direction[part.sensor] = direction.get(part.sensor, 0.0) + weight * part.direction
+            leads[part.sensor] = leads.get(part.sensor, 0) + (place == 0)
+    return tuple(
+        SensorPart(name, share[name], leads[name], int(np.sign(direction[name])))
+        for name in sorted(share, key=lambda name: -share[name])
+    )

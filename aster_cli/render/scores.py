@@ -1,0 +1,208 @@
+"""What scoring found: rows, events, machines, sensors; from a finished run or from a scores file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
+from aster_cli.render.layout import QUIET, WIDE, ByWidth, Cell, Column, facts, section, table, title
+from aster_cli.render.sparklines import LEVELS, MISSING
+from aster_cli.render.text import (
+    NOTHING,
+    count,
+    duration,
+    machine_name,
+    moment,
+    number,
+    plain,
+    share,
+    shorten,
+    until,
+)
+from aster_cli.results import Event, SensorShare
+
+if TYPE_CHECKING:  # `aster_cli.scoring` imports torch
+    from aster_cli.scoring import ScoreSummary
+
+MOST_EVENTS = 10
+_MOST_ROWS = 10  # of machines and sensors
+
+_SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
+"""From which severity a word and a style hold; 90 is the highest score of held-out normal rows."""
+
+_ARROWS = {1: "↑", -1: "↓", 0: "·"}
+_STATUSES = {
+    "ok": "scored",
+    "provisional": "provisional",
+    "gap": "in a segment shorter than a window",
+    "missing": "missing cells",
+    "short": "of a log shorter than a window",
+}
+
+
+def score_summary(
+    summary: "ScoreSummary",
+    *,
+    name: str = "",
+    timeline: Timeline | None = None,
+    span: tuple[object, object] | None = None,
+    most: int = MOST_EVENTS,
+) -> RenderableType:
+    """What a finished scoring run came to.
+
+    Args:
+        summary: Complete: all tables have been taken.
+        name: Of the log.
+        timeline: See `aster_cli.inspection.ScoreTimeline`.
+        span: The log's first and last timestamp.
+        most: Events that are shown.
+    """
+    return Group(
+        title(plain(name) or "Scores"),
+        facts(_counts(summary.rows, summary.anomalies, len(summary.events))),
+        *_timeline(timeline, span),
+        *_events(summary.events, most),
+    )
+
+
+def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> RenderableType:
+    """Everything that is known of a scores file."""
+    span = until(moment(report.start), moment(report.end))
+    thresholds = [one.threshold for one in report.machines if one.threshold is not None]
+    pairs = [
+        ("model", ", ".join(map(plain, report.model_ids)) or NOTHING),
+        ("span", span),
+        *_counts(report.rows, report.anomalies, len(report.events)),
+        ("threshold", _range(thresholds)),
+    ]
+    parts: list[RenderableType] = [
+        title(plain(report.name)),
+        facts(pairs),
+        *_timeline(report.timeline, (report.start, report.end)),
+        *_events(report.events, most),
+    ]
+    if report.id_cols:
+        shown = _machine_table(report.machines[:_MOST_ROWS])
+        parts.append(section("Machines", shown, about=_first(_MOST_ROWS, len(report.machines))))
+    if report.worst_sensors:
+        shown = _sensor_table(report.worst_sensors[:_MOST_ROWS])
+        about = f"over all events{_first(_MOST_ROWS, len(report.worst_sensors), ', ')}"
+        parts.append(section("Sensors", shown, about=about))
+    return Group(*parts)
+
+
+def severity_text(severity: float | None) -> Text:
+    """A severity as a number and a word, coloured alike."""
+    if severity is None:
+        return Text(NOTHING)
+    word, style = next(
+        ((word, style) for least, word, style in _SEVERITIES if severity >= least), ("low", "")
+    )
+    # cut, not rounded: what is below 99 or 100 must not read as if it were not
+    return Text(f"{int(severity * 10) / 10:5.1f} {word}", style=style)
+
+
+def _counts(
+    rows: Mapping[str, int], anomalies: int, n_events: int
+) -> list[tuple[str, Cell | None]]:
+    total = sum(rows.values())
+    scored = sum(rows.get(status, 0) for status in ("ok", "provisional"))
+    other = ", ".join(
+        f"{count(n)} {_STATUSES.get(status, plain(status))}"
+        for status, n in rows.items()
+        if status != "ok" and n
+    )
+    of_scored = f" ({share(anomalies / scored)} of scored rows)" if scored else ""
+    events = f" in {count(n_events, 'event')}" if n_events else ""
+    return [
+        ("rows", f"{count(total)}, {'all scored' if scored == total else count(scored) + ' scored'}"),
+        ("of these", other or None),
+        ("anomalies", f"{count(anomalies)}{of_scored}{events}" if anomalies else "none"),
+    ]
+
+
+def _range(values: Sequence[float]) -> str | None:
+    if not values:
+        return None
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}, by machine"
+
+
+def _timeline(
+    timeline: Timeline | None, span: tuple[object, object] | None
+) -> Iterable[RenderableType]:
+    """Anomalies over the rows: the highest severity of each stretch, so that none vanishes."""
+    if timeline is None:
+        return
+    line = Text()
+    for severity, anomalies in zip(timeline.severity, timeline.anomalies, strict=True):
+        if anomalies:
+            part = min(max(((severity or 0.0) - 90.0) / 10.0, 0.0), 0.999)
+            level = LEVELS[2 + int(part * (len(LEVELS) - 2))]
+            line.append(level, style=severity_text(severity).style)
+        else:
+            line.append(MISSING if severity is None else LEVELS[0], style=QUIET)
+    legend = f"{LEVELS[0]} normal  {LEVELS[2]} to {LEVELS[-1]} anomalous, by severity"
+    legend += f"  {MISSING} not scored" if None in timeline.severity else ""
+    ends = Text()
+    if span is not None:
+        start, end = moment(span[0]), moment(span[1])
+        ends = Text(start + end.rjust(len(timeline.severity) - len(start)), style=QUIET)
+    yield section("Over the rows", line, ends, about=legend)
+
+
+def _events(events: Sequence[Event], most: int) -> Iterable[RenderableType]:
+    if not events:
+        return
+    worst = sorted(events, key=lambda event: -event.severity)[:most]
+    about = f"the {len(worst)} worst of {count(len(events))}" if len(events) > most else ""
+    heading = "Events, the most severe first"
+    yield section(heading, ByWidth(lambda width: _event_table(worst, width)), about=about)
+
+
+def _event_table(events: Sequence[Event], width: int) -> RenderableType:
+    """One line an event; on a narrow screen its sensors go below it."""
+    wide = width >= WIDE
+    has_machines = any(event.machine for event in events)
+    columns = [
+        Column("severity"),
+        *([Column("machine")] if has_machines else []),
+        Column("start and end"),
+        Column("length", "right"),
+        Column("rows", "right"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            severity_text(event.severity),
+            *([shorten(machine_name(event.machine), 24)] if has_machines else []),
+            _when(event),
+            duration(event.duration_s),
+            count(event.n_rows),
+        ]
+        for event in events
+    ]
+    if wide:
+        columns.append(Column("sensors, by share"))
+        for row, event in zip(rows, events, strict=True):
+            row.append(_sensors(event.top_sensors, 3))
+        return table(columns, rows)
+    made = table(columns, [])
+    shown = Group()
+    for row, event in zip(rows, events, strict=True):
+        made.add_row(*row)
+        made.add_row()
+    return shown
+
+
+def _when(event: Event) -> str:
+    stretch = until(moment(event.start), moment(event.end))
+    return f"{stretch} (open)" if event.open else stretch
+
+
+def _sensors(parts: Sequence[SensorShare], most: int) -> str:
+    return ", ".join(
+        f"{shorten(plain(part.sensor), 28)} {_ARROWS[part.direction]} {share(part.share)}"
+        for part in parts[:most]
+    )

@@ -1,0 +1,141 @@
+"""Values as short text: names made safe, numbers with as many digits as they deserve."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from aster_cli.logs.clock import TimeKind
+from aster_cli.results import MachineId
+
+NOTHING = "–"
+"""Stands where there is no value."""
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+
+
+def plain(text: object) -> str:
+    """Text from a log as a terminal may have it: control and invisible characters are spelled out.
+
+    The consoles of this package interpret no markup, so brackets stay as they are.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNSEEN
+        else character
+        for character in str(text)
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut the middle out of a name too long, since names often differ at their ends."""
+    if cell_len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    end = text[-tail:] if tail else ""
+    while cell_len(end) > tail:
+        end = end[1:]
+    return f"{set_cell_size(text, width - 1 - cell_len(end)).rstrip()}…{end}"
+
+
+def machine_name(machine: MachineId) -> str:
+    """A machine's ids as one name."""
+    return plain("/".join(machine)) or NOTHING
+
+
+def count(n: int, noun: str = "", plural: str | None = None) -> str:
+    """A number of things: ``1 row``, ``12,046 rows``."""
+    if not noun:
+        return f"{n:,}"
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with `digits` significant digits."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    magnitude = math.floor(math.log10(abs(value)))
+    if not -4 <= magnitude <= 8:
+        return f"{value:.{max(digits - 2, 0)}e}"
+    return f"{value:,.{max(digits - 1 - magnitude, 0)}f}"
+
+
+def alike(values: Sequence[float | None], spread: float | None) -> list[str]:
+    """Numbers of one kind with the same decimals: as many as their spread makes worth reading."""
+    known = [abs(value) for value in values if value is not None]
+    largest = max(known, default=0.0)
+    scale = spread or largest
+    if not scale or largest >= 1e7 or largest < 1e-4:
+        return [number(value) for value in values]
+    decimals = min(max(1 - math.floor(math.log10(scale)), 0), 6)
+    return [NOTHING if value is None else f"{value:,.{decimals}f}" for value in values]
+
+
+def share(value: float | None, *, exact_zero: bool = True) -> str:
+    """A share as a percentage; what is not nothing never reads as nothing, nor as all."""
+    if value is None:
+        return NOTHING
+    if value == 0:
+        return "0 %" if exact_zero else ""
+    if value == 1:
+        return "100 %"
+    if value < 0.0005:
+        return "<0.1 %"
+    if value > 0.9995:
+        return ">99.9 %"
+    return f"{100 * value:.1f} %" if value < 0.1 or value > 0.9 else f"{100 * value:.0f} %"
+
+
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_SMALL_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in its two largest units: ``2 h 15 min``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60 and abs(seconds - round(seconds)) > 1e-6:
+        unit, name = next((u for u in _SMALL_UNITS if seconds >= u[0] * 0.9995), _SMALL_UNITS[-1])
+        return f"{seconds / unit:.3g} {name}"
+    left = round(seconds)
+    # the smaller unit rounds, and may fill up the larger one
+    for (unit, name), (smaller, small_name) in zip(_UNITS[:-1], _UNITS[1:], strict=True):
+        if left >= unit - smaller / 2:
+            whole, rest = divmod(round(left / smaller), round(unit / smaller))
+            return f"{whole:,} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{left} s"
+
+
+def length(value: float | None, *, in_seconds: bool, noun: str = "count") -> str:
+    """A length on a log's clock: a duration, or a number of counts."""
+    if value is None:
+        return NOTHING
+    if in_seconds:
+        return duration(value)
+    return f"{number(value) if value % 1 else count(round(value))} {noun}" + (
+        "" if value == 1 else "s"
+    )
+
+
+def clock_noun(kind: TimeKind) -> str:
+    """What a clock without a unit counts."""
+    return "row" if kind == "row" else "count"
+
+
+def moment(time: object) -> str:
+    """A timestamp as text, without idle zeros."""
+    text = plain(time)
+    text = re.sub(r"(\d{2}:\d{2}:\d{2}\.\d*?)0+(?=\D|$)", r"\1", text)
+    return re.sub(r"(\d{2}:\d{2}:\d{2})\.(?=\D|$)", r"\1", text)
+
+
+def until(start: str, end: str) -> str:
+    """A stretch of time; what the end shares with the start is left out."""
+    if start == end:
+        return start
+    same_day = len(start) > 11 and start[:11] == end[:11] and start[10] in " T"
+    return f"{start} – {end[11:] if same_day else end}"

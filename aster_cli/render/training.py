@@ -1,0 +1,91 @@
+"""How far training is: a bar on a terminal, a line now and then elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aster_cli.checkpoint import EpochRecord
+from aster_cli.render.text import number
+
+OnEpoch = Callable[[EpochRecord, int], None]
+"""Told after every epoch: its record, and the steps of its phase in all."""
+
+EVERY = 4
+"""Epochs from one plain line to the next."""
+
+PHASES = {"fit": "learning", "refit": "learning the held-out rest"}
+
+
+@contextmanager
+def training_progress(console: Console) -> Iterator[OnEpoch]:
+    """Show how training goes; yields what is to be told of every epoch."""
+    if console.quiet:
+        yield lambda record, steps: None
+    elif console.is_terminal:
+        with _Bars(console) as bars:
+            yield bars.tell
+    else:
+        yield lambda record, steps: _print_line(console, record, steps)
+
+
+def epoch_line(record: EpochRecord, steps: int) -> str:
+    """An epoch in one line."""
+    return f"{_phase(record)}: step {record.step:,} of {steps:,}, {_standing(record)}"
+
+
+def _print_line(console: Console, record: EpochRecord, steps: int) -> None:
+    if record.epoch % EVERY == 1 or record.step >= steps:
+        console.print(epoch_line(record, steps), soft_wrap=True)
+
+
+def _phase(record: EpochRecord) -> str:
+    return PHASES.get(record.phase, record.phase)
+
+
+def _standing(record: EpochRecord) -> str:
+    """What training has come to: how well the window is rebuilt, how well anomalies are told."""
+    parts = [
+        f"{words} {number(record.losses[name], 3)}"
+        for name, words in (
+            ("window_reconstruction", "reconstruction"),
+            ("classification", "classification"),
+        )
+        if name in record.losses
+    ]
+    if record.separation is not None:
+        parts.append(f"separation {record.separation:.2f}")
+    return ", ".join(parts)
+
+
+class _Bars:
+    """A bar for each phase, and where training stands."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[standing]}", style="dim"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("reading the log", total=None, standing="")
+        self._phase = ""
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def tell(self, record: EpochRecord, steps: int) -> None:
+        """Move on to where the epoch has ended."""
+        if record.phase != self._phase:
+            # an early stop leaves the phase before short of its steps
+            self._progress.remove_task(self._task)
+            self._phase = record.phase
+            self._task = self._progress.add_task(_phase(record), total=steps, standing="")
+        self._progress.update(self._task, completed=record.step, standing=_standing(record))

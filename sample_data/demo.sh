@@ -1,0 +1,20 @@
+#!/bin/sh
+# The whole of aster on the sample logs, as a newcomer would type it. See `make demo`.
+set -eu
+BIN=${BIN:-.venv/bin}
+DEMO=${DEMO:-demo}
+aster="$BIN/aster"
+
+say() { printf '\n\033[1m$ aster %s\033[0m\n' "$*"; }
+run() { say "$*"; "$aster" "$@"; }
+
+rm -rf "$DEMO"
+mkdir "$DEMO"
+run inspect sample_data/normal.parquet --id-col pump
+run backbone fetch
+run train sample_data/normal.parquet --id-col pump -o "$DEMO/pumps.aster"
+run inspect "$DEMO/pumps.aster"
+run score sample_data/live.csv -m "$DEMO/pumps.aster" -o "$DEMO/scores.parquet"
+run eval sample_data/live.csv --scores "$DEMO/scores.parquet" \
+    --baseline knn --baseline pca --normal sample_data/normal.parquet --id-col pump
+run inspect "$DEMO/scores.parquet"

@@ -1,0 +1,87 @@
+"""Scores must come back as they were written, and other files must not pass for scores."""
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from aster_cli.errors import LogFormatError, StorageError
+from aster_cli.logs import TOP_SENSORS, is_scores_file, open_writer, read_scores
+
+TOP = [{"sensor": "a, b", "share": 1.0, "direction": 1}]
+SCORES = pl.DataFrame(
+    {
+        "timestamp": pl.Series([datetime(2024, 3, 1, 8), datetime(2024, 3, 1, 9)]),
+        "machine": ["007", "b"],
+        "score": [None, 0.1 + 0.2],
+        "severity": pl.Series([None, 90.5], dtype=pl.Float32),
+        "threshold": [0.25, 0.25],
+        "is_anomaly": [None, True],
+        "status": ["gap", "ok"],
+        "event_id": [None, "0012ab"],
+        "top_sensors": pl.Series([None, TOP], dtype=TOP_SENSORS),
+        "model_id": ["012345678901", "012345678901"],
+    }
+)
+NAMES = ["s.csv", "s.parquet", "s.ndjson", "s.jsonl", "s.arrow", "s.feather"]
+
+
+def written(frame: pl.DataFrame, path: Path) -> str:
+    with open_writer(str(path)) as writer:
+        writer.write(frame)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rows", [slice(0, 2), slice(0, 1)])
+def test_scores_come_back_as_written(tmp_path, name, rows):
+    # Also where a column is null throughout, so that text formats show no type.
+    frame = SCORES[rows]
+    path = written(frame, tmp_path / name)
+    assert is_scores_file(path)
+    read = read_scores(path)
+    assert read.with_columns(pl.col("timestamp").dt.cast_time_unit("us")).equals(frame)
+    assert read.drop("timestamp").schema == frame.drop("timestamp").schema
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counters_come_back_as_numbers(tmp_path, name):
+    # Logs without dates have them as timestamps.
+    frame = SCORES.with_columns(timestamp=pl.Series([0, 1]))
+    assert read_scores(written(frame, tmp_path / name)).equals(frame)
+
+
+def test_parts_of_a_directory_are_one(tmp_path):
+    # Runs that keep a state write one part each, sortable by name.
+    for number in (1, 0):
+        written(SCORES[number : number + 1], tmp_path / f"part-0000000{number}.parquet")
+    assert read_scores(str(tmp_path)).equals(SCORES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_file_is_no_scores_file(tmp_path, name):
+    # The first column that is lacking says why.
+    path = written(SCORES.drop("threshold"), tmp_path / name)
+    assert not is_scores_file(path)
+    with pytest.raises(LogFormatError, match=rf"{name}: is no aster scores file.*'threshold'"):
+        read_scores(path)
+
+
+def test_a_column_of_another_type_is_named(tmp_path):
+    # A hand-made file may have the names, but not the values.
+    path = written(SCORES.with_columns(is_anomaly=pl.lit(1.0)), tmp_path / "s.parquet")
+    with pytest.raises(LogFormatError, match="'is_anomaly' is Float64, not Boolean"):
+        read_scores(path)
+    path = written(SCORES.with_columns(score=pl.lit("high")), tmp_path / "s.csv")
+    with pytest.raises(LogFormatError, match=r"s\.csv, row 1: 'high' in column 'score'"):
+        read_scores(path)
+    path = written(SCORES.with_columns(top_sensors=pl.lit("{")), tmp_path / "s.csv")
+    with pytest.raises(LogFormatError, match=r"s\.csv: column 'top_sensors' is not JSON"):
+        read_scores(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    # The same message as for logs.
+    with pytest.raises(StorageError, match="nowhere"):
+        read_scores(str(tmp_path / "nowhere.csv"))
