@@ -13,7 +13,7 @@ from aster_cli.inspection import inspect_log, inspect_scores
 from aster_cli.logs import is_scores_file, open_log
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.logs import log_report
-from aster_cli.render.model import model_card
+from aster_cli.render.model import model_report
 from aster_cli.render.scores import scores_report
 
 
@@ -43,7 +43,7 @@ def inspect(
     path = Path(paths[0])
     if len(paths) == 1 and is_model(path):
         card = read_card(path)
-        found, view = card.to_dict(), model_card(card)
+        found, view = card.to_dict(), model_report(card, name=path.name)
     elif len(paths) == 1 and path.is_file() and is_scores_file(paths[0]):
         scores = inspect_scores(path)
         found, view = scores.to_dict(), scores_report(scores)
@@ -59,7 +59,7 @@ def inspect(
         time = TimeConfig(sort=sort)
         with open_log(paths, columns, time, input_format=input_format) as log:
             say_notes(stderr_console(no_color=no_color, quiet=quiet or json), log.notes)
-            report = inspect_log(log)
+            report = inspect_log(log, paths=paths, columns=columns, time=time)
         found, view = report.to_dict(), log_report(report)
     if json:
         show_json(found)

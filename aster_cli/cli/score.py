@@ -11,6 +11,7 @@ from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import LogFormat
+from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import open_log, open_writer
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.progress import scoring_progress
@@ -64,22 +65,23 @@ def score(
         say_notes(console, log.notes)
         with (
             open_writer(target, output_format=output_format) if target else nullcontext() as out,
-            scoring_progress(console, log.n_rows) as advance,
+            scoring_progress(console, log) as advance,
         ):
             # torch and all that comes with it: only from here on
             from aster_cli.detector import Detector
 
             scorer = Detector.load(model).scorer(log, device)
+            watched = ScoreTimeline(log.n_rows)
             for table in scorer.tables():
                 if out is not None:
                     out.write(table)
+                watched.take(table)
                 advance(len(table))
     summary = scorer.summary
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
-    elif on_terminal:
-        stdout_console(no_color=no_color).print(score_summary(summary))
     else:
-        console.print(score_summary(summary))
+        shown = stdout_console(no_color=no_color) if on_terminal else console
+        shown.print(score_summary(summary, name=log.name, timeline=watched.timeline()))
     if exit_code and summary.events:
         raise typer.Exit(ANOMALIES_FOUND)

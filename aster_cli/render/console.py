@@ -5,7 +5,6 @@ and ``--no-color`` take the colours from a terminal too. Markup, emoji codes and
 off, so text can be printed as it is.
 """
 
-import os
 import sys
 from typing import IO, TextIO, cast
 
@@ -17,8 +16,21 @@ NARROWEST, WIDEST = 80, 200
 _LOOKALIKES = str.maketrans(
     {
         **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True)),
-        **{"·": "-", "–": "-", "…": "~", "→": ">", "↑": "^", "↓": "v", "≈": "~", "×": "x"},
-        **{"━": "-", "╸": "-", "╺": "-", "─": "-", "λ": "l", "μ": "u", "µ": "u"},
+        "·": "-",
+        "–": "-",
+        "…": "~",
+        "→": ">",
+        "↑": "^",
+        "↓": "v",
+        "≈": "~",
+        "×": "x",
+        "━": "-",
+        "╸": "-",
+        "╺": "-",
+        "─": "-",
+        "λ": "l",
+        "μ": "u",
+        "µ": "u",
     }
 )
 

@@ -44,7 +44,9 @@ def metrics_table(results: Mapping[str, Metrics], *, name: str = "") -> Renderab
     widest = max(map(len, found))
     parts: list[RenderableType] = list(_head(next(iter(results.values())), name))
     for heading, about, metrics in _BLOCKS:
-        present = [m for m in metrics if any(values.get(m) is not None for values in found.values())]
+        present = [
+            m for m in metrics if any(values.get(m) is not None for values in found.values())
+        ]
         if not present:
             continue
         columns = [
@@ -56,7 +58,11 @@ def metrics_table(results: Mapping[str, Metrics], *, name: str = "") -> Renderab
             [detector, *(_cell(metric, values.get(metric), best[metric]) for metric in present)]
             for detector, values in found.items()
         )
-        parts += ["", Text.assemble((heading, HEADING), (f"  {about}", QUIET)), table(columns, rows)]
+        parts += [
+            "",
+            Text.assemble((heading, HEADING), (f"  {about}", QUIET)),
+            table(columns, rows),
+        ]
     return Group(*parts)
 
 

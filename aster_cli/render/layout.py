@@ -1,16 +1,16 @@
 """The few shapes that everything shown is made of, and the few styles.
 
-Colours are the terminal's own and never say anything that text does not say too.
+Colours are the terminal's own and never say anything that text does not say too. Nothing here
+leaves blanks at the end of a line.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.measure import Measurement
-from rich.padding import Padding
-from rich.table import Table
+from rich.segment import Segment
 from rich.text import Text
 
 WIDE = 120
@@ -20,7 +20,11 @@ HEADING = "bold"
 QUIET = "dim"
 WARNING = "yellow"
 
+INDENT = 2
+_GAP = "  "
+
 Cell = str | Text
+Fact = tuple[str, Cell | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,43 @@ class ByWidth:
         """Build it."""
         yield self.build(options.max_width)
 
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Take all the width there is."""
-        return Measurement(options.max_width, options.max_width)
+
+@dataclass(frozen=True, slots=True)
+class Indented:
+    """Something, moved to the right."""
+
+    body: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show each line after blanks."""
+        inner = options.update_width(max(options.max_width - INDENT, 1))
+        for line in console.render_lines(self.body, inner, pad=False):
+            yield Segment(" " * INDENT)
+            yield from line
+            yield Segment.line()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and their values, one pair a line; long values go on below themselves."""
+
+    pairs: Sequence[Fact]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show the pairs that have a value."""
+        known = [(name, text(value)) for name, value in self.pairs if value is not None]
+        widest = max((len(name) for name, _ in known), default=0)
+        room = max(options.max_width - widest - len(_GAP), 1)
+        for name, value in known:
+            for number, line in enumerate(value.wrap(console, room)):
+                line.rstrip()
+                label = "" if number else name
+                yield Text.assemble((label.ljust(widest), QUIET), _GAP, line)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column."""
+    """A table's column; its title may have several lines."""
 
     title: str
     align: Literal["left", "right"] = "left"
@@ -48,36 +81,43 @@ class Column:
 
 
 def title(name: str, about: str = "") -> Text:
-    """The first line: what this is."""
-    return Text.assemble((name, HEADING), (f"  {about}" if about else "", QUIET))
+    """What this is, and quietly more about it."""
+    return Text.assemble((name, HEADING), (_GAP + about if about else "", QUIET))
+
+
+def head(name: str, facts: Sequence[Fact], about: str = "") -> Group:
+    """The first lines: what this is, and the facts."""
+    return Group(title(name, about), Indented(Facts(facts)))
 
 
 def section(heading: str, *body: RenderableType, about: str = "") -> Group:
     """A heading over what belongs to it, after an empty line."""
-    return Group("", title(heading, about), *(Padding(part, (0, 0, 0, 2), expand=False) for part in body))
+    return Group("", title(heading, about), *map(Indented, body))
 
 
-def facts(pairs: Iterable[tuple[str, Cell | None]]) -> RenderableType:
-    """Names and values, one pair a line; pairs without a value are left out."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style=QUIET, no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        if value is not None:
-            grid.add_row(Text(name), text(value))
-    return Padding(grid, (0, 0, 0, 2), expand=False)
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Group:
+    """A table without rules: a quiet head, and one line a row, cut at the screen's edge."""
+    return Group(*table_lines(columns, rows))
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Table:
-    """A table without lines: a quiet head, numbers to the right, one line a row."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
-    for column in columns:
-        made.add_column(
-            Text(column.title), justify=column.align, style=column.style, no_wrap=True
-        )
-    for row in rows:
-        made.add_row(*(text(cell) for cell in row))
-    return made
+def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Iterator[Text]:
+    """The lines of a table: those of its head, then one a row."""
+    titles = [column.title.split("\n")[::-1] for column in columns]
+    heads = [
+        [Text(cell, style=QUIET) for cell in line] for line in zip_longest(*titles, fillvalue="")
+    ]
+    body = [[text(cell) for cell in row] for row in rows]
+    cells = [*heads[::-1], *body]
+    widths = [max(row[place].cell_len for row in cells) for place in range(len(columns))]
+    for row in cells:
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for cell, column, width in zip(row, columns, widths, strict=True):
+            blank = " " * (width - cell.cell_len)
+            styled = Text.assemble(cell, style=column.style)
+            parts = (blank, styled) if column.align == "right" else (styled, blank)
+            line.append_text(Text.assemble(*parts, _GAP))
+        line.rstrip()
+        yield line
 
 
 def text(cell: Cell) -> Text:

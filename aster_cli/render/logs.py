@@ -13,11 +13,11 @@ from aster_cli.render.layout import (
     WIDE,
     ByWidth,
     Column,
-    facts,
+    Fact,
+    head,
     listed,
     section,
     table,
-    title,
 )
 from aster_cli.render.sparklines import sparkline
 from aster_cli.render.text import (
@@ -55,10 +55,9 @@ _DETAILED = 5  # findings of a kind that are told one by one
 def log_report(report: LogReport) -> RenderableType:
     """Everything that is known of a log."""
     parts: list[RenderableType] = [
-        title(plain(report.name), _sources(report)),
-        facts(_facts(report)),
+        head(plain(report.name), _facts(report), _sources(report)),
         section(
-            f"{count(len(report.sensors))} sensors" if len(report.sensors) != 1 else "1 sensor",
+            count(len(report.sensors), "sensor"),
             ByWidth(lambda width: _sensor_table(report.sensors, width)),
         ),
     ]
@@ -79,7 +78,7 @@ def _sources(report: LogReport) -> str:
     return f"{count(len(report.sources), 'file')} ({kinds})"
 
 
-def _facts(report: LogReport) -> list[tuple[str, str | Text | None]]:
+def _facts(report: LogReport) -> list[Fact]:
     noun = clock_noun(report.time_kind)
     span = length(report.span, in_seconds=report.in_seconds, noun=noun)
     time = f"{plain(report.time_col)} ({report.time_kind})" if report.time_col else "row numbers"
@@ -120,9 +119,7 @@ def _first(names: list[str], total: int) -> str:
 def _period(report: LogReport) -> str:
     if report.period is None:
         return f"{NOTHING} (no two rows of one machine)"
-    period = length(
-        report.period, in_seconds=report.in_seconds, noun=clock_noun(report.time_kind)
-    )
+    period = length(report.period, in_seconds=report.in_seconds, noun=clock_noun(report.time_kind))
     which = "all" if report.period_exact else "the first"
     rest = "" if not report.irregular_share else f"; {share(report.irregular_share)} differ"
     return f"{period}  (median of {which} {count(report.period_steps, 'step')}{rest})"
@@ -195,8 +192,10 @@ def _sensor_table(sensors: Sequence[SensorReport], width: int) -> RenderableType
     if wide:
         used += max(cell_len(remark.plain) for remark in remarks) + 2
     trend = max(_NARROWEST_TREND, min(BUCKETS, width - used))
-    add(Column("from first row to last"[:trend].rstrip() if trend > 21 else "trend"),
-        [sparkline(s.sparkline, trend) for s in sensors])
+    add(
+        Column("from first row to last"[:trend].rstrip() if trend > 21 else "trend"),
+        [sparkline(s.sparkline, trend) for s in sensors],
+    )
     if wide:
         add(Column(""), remarks)
     return table(columns, cells)

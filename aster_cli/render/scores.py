@@ -1,13 +1,25 @@
 """What scoring found: rows, events, machines, sensors; from a finished run or from a scores file."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
-from aster_cli.render.layout import QUIET, WIDE, ByWidth, Cell, Column, facts, section, table, title
+from aster_cli.render.layout import (
+    QUIET,
+    WIDE,
+    ByWidth,
+    Cell,
+    Column,
+    Fact,
+    head,
+    section,
+    table,
+    table_lines,
+)
 from aster_cli.render.sparklines import LEVELS, MISSING
 from aster_cli.render.text import (
     NOTHING,
@@ -60,8 +72,10 @@ def score_summary(
         most: Events that are shown.
     """
     return Group(
-        title(plain(name) or "Scores"),
-        facts(_counts(summary.rows, summary.anomalies, len(summary.events))),
+        head(
+            plain(name) or "Scores",
+            _counts(summary.rows, summary.anomalies, len(summary.events)),
+        ),
         *_timeline(timeline, span),
         *_events(summary.events, most),
     )
@@ -71,15 +85,14 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
     """Everything that is known of a scores file."""
     span = until(moment(report.start), moment(report.end))
     thresholds = [one.threshold for one in report.machines if one.threshold is not None]
-    pairs = [
+    facts: list[Fact] = [
         ("model", ", ".join(map(plain, report.model_ids)) or NOTHING),
         ("span", span),
         *_counts(report.rows, report.anomalies, len(report.events)),
         ("threshold", _range(thresholds)),
     ]
     parts: list[RenderableType] = [
-        title(plain(report.name)),
-        facts(pairs),
+        head(plain(report.name), facts),
         *_timeline(report.timeline, (report.start, report.end)),
         *_events(report.events, most),
     ]
@@ -104,9 +117,7 @@ def severity_text(severity: float | None) -> Text:
     return Text(f"{int(severity * 10) / 10:5.1f} {word}", style=style)
 
 
-def _counts(
-    rows: Mapping[str, int], anomalies: int, n_events: int
-) -> list[tuple[str, Cell | None]]:
+def _counts(rows: Mapping[str, int], anomalies: int, n_events: int) -> list[Fact]:
     total = sum(rows.values())
     scored = sum(rows.get(status, 0) for status in ("ok", "provisional"))
     other = ", ".join(
@@ -117,7 +128,10 @@ def _counts(
     of_scored = f" ({share(anomalies / scored)} of scored rows)" if scored else ""
     events = f" in {count(n_events, 'event')}" if n_events else ""
     return [
-        ("rows", f"{count(total)}, {'all scored' if scored == total else count(scored) + ' scored'}"),
+        (
+            "rows",
+            f"{count(total)}, {'all scored' if scored == total else count(scored) + ' scored'}",
+        ),
         ("of these", other or None),
         ("anomalies", f"{count(anomalies)}{of_scored}{events}" if anomalies else "none"),
     ]
@@ -188,12 +202,17 @@ def _event_table(events: Sequence[Event], width: int) -> RenderableType:
         for row, event in zip(rows, events, strict=True):
             row.append(_sensors(event.top_sensors, 3))
         return table(columns, rows)
-    made = table(columns, [])
-    shown = Group()
-    for row, event in zip(rows, events, strict=True):
-        made.add_row(*row)
-        made.add_row()
-    return shown
+    titles, *shown = table_lines(columns, rows)
+    below = [
+        Text(
+            f"      {_sensors(event.top_sensors, 2)}",
+            style=QUIET,
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+        for event in events
+    ]
+    return Group(titles, *chain.from_iterable(zip(shown, below, strict=True)))
 
 
 def _when(event: Event) -> str:
@@ -206,3 +225,52 @@ def _sensors(parts: Sequence[SensorShare], most: int) -> str:
         f"{shorten(plain(part.sensor), 28)} {_ARROWS[part.direction]} {share(part.share)}"
         for part in parts[:most]
     )
+
+
+def _machine_table(machines: Sequence[MachineScores]) -> RenderableType:
+    return table(
+        [
+            Column("machine"),
+            Column("severity"),
+            Column("events", "right"),
+            Column("anomalies", "right"),
+            Column("rows", "right"),
+            Column("threshold", "right"),
+        ],
+        (
+            (
+                shorten(machine_name(one.machine), 30),
+                severity_text(one.severity),
+                count(one.events),
+                count(one.anomalies),
+                count(one.rows),
+                number(one.threshold),
+            )
+            for one in machines
+        ),
+    )
+
+
+def _sensor_table(sensors: Sequence[SensorPart]) -> RenderableType:
+    return table(
+        [
+            Column("sensor"),
+            Column("share", "right"),
+            Column("leads", "right"),
+            Column("mostly"),
+        ],
+        (
+            (
+                shorten(plain(one.sensor), 40),
+                share(one.share),
+                count(one.leads, "event"),
+                {1: "↑ above expected", -1: "↓ below expected"}.get(one.direction, _ARROWS[0]),
+            )
+            for one in sensors
+        ),
+    )
+
+
+def _first(most: int, total: int, before: str = "") -> str:
+    """Say that there are more than are shown."""
+    return f"{before}the first {most} of {count(total)}" if total > most else ""

@@ -127,15 +127,15 @@ def clock_noun(kind: TimeKind) -> str:
 
 
 def moment(time: object) -> str:
-    """A timestamp as text, without idle zeros."""
-    text = plain(time)
-    text = re.sub(r"(\d{2}:\d{2}:\d{2}\.\d*?)0+(?=\D|$)", r"\1", text)
-    return re.sub(r"(\d{2}:\d{2}:\d{2})\.(?=\D|$)", r"\1", text)
+    """A timestamp as text, without idle zeros and seconds."""
+    text = re.sub(r"^(\d{4}-\d\d-\d\d)T", r"\1 ", plain(time))
+    text = re.sub(r"(:\d\d\.\d*?)0+(?=\D|$)", r"\1", text).replace(".+", "+").removesuffix(".")
+    return re.sub(r"(\d\d:\d\d):00(?=[^.\d]|$)", r"\1", text)
 
 
 def until(start: str, end: str) -> str:
     """A stretch of time; what the end shares with the start is left out."""
     if start == end:
         return start
-    same_day = len(start) > 11 and start[:11] == end[:11] and start[10] in " T"
+    same_day = len(start) > 11 and start[:11] == end[:11] and start[10] == " "
     return f"{start} – {end[11:] if same_day else end}"

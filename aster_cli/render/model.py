@@ -1,0 +1,235 @@
+"""A model directory at a glance, from its card: no weights, no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from aster_cli.checkpoint import EpochRecord, ModelCard
+from aster_cli.render.layout import (
+    QUIET,
+    Column,
+    Fact,
+    Facts,
+    head,
+    listed,
+    section,
+    table,
+)
+from aster_cli.render.sparklines import sparkline
+from aster_cli.render.text import (
+    NOTHING,
+    alike,
+    clock_noun,
+    count,
+    length,
+    moment,
+    number,
+    plain,
+    share,
+    shorten,
+    until,
+)
+
+LIMITS = (
+    "It knows the normal behaviour in the span above and nothing else: a new season, a changed set "
+    "point or a rescaled sensor looks anomalous to it. Severity compares machines, scores do not."
+)
+
+_MOST_THRESHOLDS = 12
+_PHASES = {"fit": "on the first part of the log", "refit": "again, on all of it"}
+
+
+def model_report(card: ModelCard, *, name: str = "") -> RenderableType:
+    """Everything that a model directory says of itself."""
+    manifest = card.manifest
+    parts = [
+        head(plain(name) or "Model", _origin(card), f"model {manifest.model_id}"),
+        section("Settings", Facts(_settings(card))),
+        section("Alarms", Facts(_threshold(card))),
+        *_training(card.training.epochs),
+        section(
+            count(len(card.schema.log.sensors), "sensor"),
+            _sensors(card.reference, card.schema.log.sensors),
+            about="in training",
+        ),
+        section("Limits", Text(LIMITS)),
+        section("Files", Facts(_files(card))),
+    ]
+    return Group(*parts)
+
+
+def trained_summary(target: Path, card: ModelCard) -> RenderableType:
+    """What a training came to, and what to do next."""
+    training, schema = card.training, card.schema
+    learnt = (
+        f"{count(training.rows, 'row')} of {count(training.machines, 'machine')}, "
+        f"{count(len(schema.log.sensors), 'sensor')}"
+    )
+    return head(
+        plain(target),
+        [
+            ("learnt from", learnt),
+            ("span", _span(card)),
+            ("period", _on_clock(card, schema.period)),
+            ("separation", _separation(training.epochs)),
+            *_threshold(card)[:2],
+            ("next", f"aster score LOGS -m {plain(target)}"),
+        ],
+        f"model {card.manifest.model_id}",
+    )
+
+
+def _on_clock(card: ModelCard, value: float) -> str:
+    log = card.schema.log
+    in_seconds = log.seconds_per_unit is not None
+    return length(value, in_seconds=in_seconds, noun=clock_noun(log.time_kind))
+
+
+def _span(card: ModelCard) -> str:
+    return until(moment(card.training.start), moment(card.training.end))
+
+
+def _origin(card: ModelCard) -> list[Fact]:
+    training, log = card.training, card.schema.log
+    missing = count(training.missing_cells, "cell")
+    missing_share = share(training.missing_cells / max(training.rows * len(log.sensors), 1))
+    machines = None
+    if log.id_cols:
+        machines = f"{count(training.machines)} by {', '.join(map(plain, log.id_cols))}"
+    return [
+        ("log", plain(card.manifest.log)),
+        ("span", _span(card)),
+        ("rows", count(training.rows)),
+        ("machines", machines),
+        ("missing", f"{missing} ({missing_share})" if training.missing_cells else "none"),
+        ("trained", f"{moment(card.manifest.created)}, seed {card.manifest.seed}"),
+        *(("note", plain(note)) for note in training.notes),
+    ]
+
+
+def _settings(card: ModelCard) -> list[Fact]:
+    schema, config, scoring = card.schema, card.config, card.manifest.scoring
+    window = _on_clock(card, schema.window_size * schema.period)
+    backbone = plain(card.manifest.backbone)
+    if "backbone.json" in card.manifest.files:
+        lora = f"LoRA rank {config.model.lora_rank}" if config.model.lora_rank else "frozen"
+        backbone += f", its first {count(config.model.backbone_layers, 'layer')}, {lora}"
+    return [
+        ("window", f"{count(schema.window_size, 'row')} ({window})"),
+        ("stride", f"{count(schema.stride, 'row')} when scoring"),
+        ("period", _on_clock(card, schema.period)),
+        ("gap", f"a step longer than {_on_clock(card, schema.max_gap * schema.period)}"),
+        ("missing cells", config.time.missing),
+        ("language model", backbone),
+        ("classifier", config.model.classifier),
+        ("reversal", f"strength {config.model.reversal_strength:g}"),
+        ("sizes", f"width {config.model.width}, latent {config.model.latent_width or NOTHING}"),
+        (
+            "scoring",
+            f"{scoring.precision}, {count(scoring.batch_windows, 'window')} a batch, "
+            f"{count(scoring.threads, 'thread')}",
+        ),
+    ]
+
+
+def _threshold(card: ModelCard) -> list[Fact]:
+    training = card.training
+    pooled = training.thresholds.get("*")
+    own = [f"{plain(m)} {number(t)}" for m, t in training.thresholds.items() if m != "*"]
+    budget = share(card.config.alert.alert_budget)
+    rests = (
+        f"{count(training.calibration_rows, 'held-out row')}, about "
+        f"{count(training.effective_rows, 'independent window')}"
+    )
+    few = "; these are few, so it takes a margin" if training.margin else ""
+    return [
+        ("threshold", f"{number(pooled)}, for {budget} of normal rows"),
+        ("it rests on", rests + few),
+        ("by machine", listed(own, _MOST_THRESHOLDS) or None),
+    ]
+
+
+def _separation(epochs: Sequence[EpochRecord]) -> str | None:
+    known = [epoch.separation for epoch in epochs if epoch.separation is not None]
+    if not known:
+        return None
+    return f"{known[-1]:.2f} between real and generated windows (0.5: none, 1: full)"
+
+
+def _training(epochs: Sequence[EpochRecord]) -> list[RenderableType]:
+    """Each phase's terms, from its first epoch to its last."""
+    shown: list[RenderableType] = []
+    for phase in dict.fromkeys(epoch.phase for epoch in epochs):
+        own = [epoch for epoch in epochs if epoch.phase == phase]
+        about = f"{count(own[-1].step, 'step')}, {count(len(own), 'epoch')}"
+        heading = f"Training {_PHASES.get(phase, plain(phase))}"
+        shown.append(section(heading, _losses(own), about=about))
+    return shown
+
+
+def _losses(epochs: Sequence[EpochRecord]) -> RenderableType:
+    series: dict[str, list[float | None]] = {}
+    for name in epochs[0].losses:
+        series[_words(name)] = [epoch.losses.get(name) for epoch in epochs]
+    for name in epochs[0].held_out:
+        series[f"{_words(name)}, held out"] = [epoch.held_out.get(name) for epoch in epochs]
+    if any(epoch.separation is not None for epoch in epochs):
+        series["separation, held out"] = [epoch.separation for epoch in epochs]
+    series["reversal strength"] = [epoch.reversal_strength for epoch in epochs]
+    return table(
+        [
+            Column("term"),
+            Column("first", "right"),
+            Column("last", "right"),
+            Column("by epoch"),
+        ],
+        (
+            (name, number(values[0], 3), number(values[-1], 3), sparkline(values, len(values)))
+            for name, values in series.items()
+        ),
+    )
+
+
+def _words(name: str) -> str:
+    return plain(name.replace("_", " ")) if name != "kl" else "KL"
+
+
+def _sensors(reference: pl.DataFrame, names: Sequence[str]) -> RenderableType:
+    """What each sensor was like in training; over several machines, the range of their medians."""
+    rows = []
+    for name in names:
+        known = reference.filter((pl.col("sensor") == name) & pl.col("percentiles").is_not_null())[
+            "percentiles"
+        ].to_list()
+        if not known:
+            rows.append((shorten(plain(name), 32), NOTHING, NOTHING, NOTHING))
+            continue
+        medians = [levels[50] for levels in known]
+        low, high = min(levels[0] for levels in known), max(levels[100] for levels in known)
+        spread = (max(levels[84] for levels in known) - min(levels[16] for levels in known)) / 2
+        numbers = alike((low, min(medians), max(medians), high), spread or None)
+        middle = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
+        rows.append((shorten(plain(name), 32), numbers[0], middle, numbers[3]))
+    return table(
+        [
+            Column("sensor"),
+            Column("min", "right"),
+            Column("median", "right"),
+            Column("max", "right"),
+        ],
+        rows,
+    )
+
+
+def _files(card: ModelCard) -> list[Fact]:
+    manifest = card.manifest
+    versions = ", ".join(f"{plain(name)} {plain(v)}" for name, v in manifest.versions.items())
+    return [
+        ("format", str(manifest.format)),
+        ("written by", versions),
+        ("files", ", ".join(map(plain, sorted(manifest.files)))),
+        ("log's SHA-256", Text(plain(manifest.fingerprint), style=QUIET)),
+    ]
