@@ -375,7 +375,8 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 def _held_out(calibration: Calibration) -> pl.DataFrame:
     """The held-out scores, one row each, with the machine that they are of (null: pooled only)."""
-    tables: dict[MachineId | None, ScoreTable] = {None: calibration.pooled, **calibration.machines}
+    tables: list[tuple[MachineId | None, ScoreTable]] = [(None, calibration.pooled)]
+    tables += calibration.machines.items()
     return pl.concat(
         pl.DataFrame(
             {
@@ -385,7 +386,7 @@ def _held_out(calibration: Calibration) -> pl.DataFrame:
                 "score": table.held_out,
             }
         )
-        for machine, table in tables.items()
+        for machine, table in tables
     )
 
 

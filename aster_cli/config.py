@@ -117,9 +117,7 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         """Refuse budgets that are no share."""
-        require(
-            0 < self.alert_budget < 0.5, "alert-budget", self.alert_budget, "between 0 and 0.5"
-        )
+        require(0 < self.alert_budget < 0.5, "alert-budget", self.alert_budget, "between 0 and 0.5")
 
 
 class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

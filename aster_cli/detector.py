@@ -1,8 +1,8 @@
 """The detector: `fit` and `score`, the two walks through the house, each on one page.
 
-    detector = Detector.fit("normal.parquet")
-    scores = detector.score("live.csv")
-    detector.save("pumps.aster")
+detector = Detector.fit("normal.parquet")
+scores = detector.score("live.csv")
+detector.save("pumps.aster")
 """
 
 import os
@@ -272,7 +272,9 @@ def _prepare(
 
 def _backbone(config: DetectorConfig) -> Backbone | None:
     model = config.model
-    return None if model.backbone == "none" else load_backbone(model.backbone, model.backbone_layers)
+    return (
+        None if model.backbone == "none" else load_backbone(model.backbone, model.backbone_layers)
+    )
 
 
 def _new_network(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ from aster_cli.config import MissingPolicy, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import LogSchema
 from aster_cli.results import FloatArray, LogBatch, MachineId, Segment, Series
-from aster_cli.segments import Segmenter, median_step
+from aster_cli.segments import Clock, Segmenter, median_step
 
 TRAIN, EARLY_STOPPING = 0.7, 0.1
 """Shares of a machine's rows; the rest calibrates."""
@@ -33,7 +34,7 @@ class Split:
 def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
     """Hold a log whole: its series by machine, and its timestamps' first and last."""
     numbers: dict[MachineId, list[NDArray[np.int64]]] = {}
-    times: dict[MachineId, list[NDArray[np.int64] | NDArray[np.float64]]] = {}
+    times: dict[MachineId, list[Clock]] = {}
     values: dict[MachineId, list[FloatArray]] = {}
     stamps = []
     for batch in batches:
@@ -43,7 +44,13 @@ def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
             times.setdefault(machine, []).append(batch.time[places])
             values.setdefault(machine, []).append(batch.values[places])
     series = [
-        Series(m, *(np.concatenate(parts[m]) for parts in (numbers, times, values))) for m in times
+        Series(
+            machine,
+            np.concatenate(numbers[machine]),
+            cast(Clock, np.concatenate(times[machine])),
+            np.concatenate(values[machine]),
+        )
+        for machine in times
     ]
     seen = pl.concat(stamps)
     return series, pl.Series([seen.min(), seen.max()])
@@ -100,7 +107,9 @@ def split_time(series: Series, window_size: int) -> Split:
     train = min(round(TRAIN * usable), usable - stopping - window_size)
     second = train + window_size
     third = second + stopping + window_size
-    return Split(series.rows(0, train), series.rows(second, third - window_size), series.rows(third, n))
+    return Split(
+        series.rows(0, train), series.rows(second, third - window_size), series.rows(third, n)
+    )
 
 
 def segments_of(series: Series, longest: float, missing: MissingPolicy) -> list[Segment]:

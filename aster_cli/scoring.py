@@ -40,9 +40,7 @@ class WindowReader:
         device: Where both live.
     """
 
-    def __init__(
-        self, network: AsterNetwork, normal: NormalWindows, device: torch.device
-    ) -> None:
+    def __init__(self, network: AsterNetwork, normal: NormalWindows, device: torch.device) -> None:
         self._network = network
         self._normal = normal
         self._device = device
@@ -238,7 +236,9 @@ class LogScorer:
             self._name_events(machine, places, done, anomalous, severity, events)
         rows = np.flatnonzero(anomalous)
         top = Attribution(done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows])
-        for status, count in zip(*np.unique(done.status.astype(str), return_counts=True), strict=True):
+        for status, count in zip(
+            *np.unique(done.status.astype(str), return_counts=True), strict=True
+        ):
             self.summary.rows[status] = self.summary.rows.get(status, 0) + int(count)
         self.summary.anomalies += len(rows)
         return batch.keys.with_columns(

@@ -56,9 +56,7 @@ class Segmenter:
         self._last_time = -np.inf  # of the last row that was not left out
         self._held: tuple[NDArray[np.int64], FloatArray, FloatArray] | None = None
 
-    def push(
-        self, numbers: NDArray[np.int64], time: Clock, values: FloatArray
-    ) -> PreparedRows:
+    def push(self, numbers: NDArray[np.int64], time: Clock, values: FloatArray) -> PreparedRows:
         """Take the next rows, times rising, and return those that are decided."""
         if self._origin is None and len(time):
             self._origin = time[0]

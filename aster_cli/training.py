@@ -109,9 +109,7 @@ def train(
 
 
 @torch.no_grad()
-def examine(
-    network: AsterNetwork, windows: Tensor, seed: int
-) -> tuple[dict[str, float], float]:
+def examine(network: AsterNetwork, windows: Tensor, seed: int) -> tuple[dict[str, float], float]:
     """The loss terms on held-out windows, and how well real and generated tokens separate there.
 
     Returns:

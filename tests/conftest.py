@@ -1,8 +1,13 @@
-"""Shape checks for every test, and the same random numbers in each.
-
-This file is imported before any test module, so the hook is in place before the package is.
-"""
-
+import importlib.util
+import pkgutil
 from jaxtyping import install_import_hook
 
-install_import_hook("aster_cli", "beartype.beartype")
+spec = importlib.util.find_spec("aster_cli")
+install_import_hook(
+    [
+        f"aster_cli.{m.name}"
+        for m in pkgutil.iter_modules(spec.submodule_search_locations)
+        if m.name != "logs"
+    ],
+    "beartype.beartype",
+)

@@ -1,19 +1,25 @@
 """``aster eval``: scores against labels, with honest metrics and baselines beside them."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import polars as pl
+from rich.console import Console
 
 from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
 from aster_cli.cli.showing import say_notes, show_json
-from aster_cli.config import ColumnConfig, TimeConfig, require
+from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
 from aster_cli.errors import UsageError
 from aster_cli.logs import open_log, read_scores
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.evaluation import metrics_table
+from aster_cli.results import Segment
+
+if TYPE_CHECKING:
+    from aster_cli.evaluation.comparison import Truth
 
 
 def evaluate(
@@ -77,16 +83,8 @@ def evaluate(
     A scores file that has the label column itself needs neither.
     """
     from aster_cli.evaluation.baselines import BASELINES
-    from aster_cli.evaluation.comparison import (
-        compare,
-        compare_baseline,
-        compare_random,
-        scores_with_labels,
-        segments,
-        truth_of,
-    )
+    from aster_cli.evaluation.comparison import compare, compare_baseline, compare_random
 
-    console = stderr_console(no_color=no_color, quiet=quiet or json)
     asked = list(baseline or ())
     for name in asked:
         require(name in BASELINES, "baseline", name, f"one of {', '.join(BASELINES)}")
@@ -95,46 +93,79 @@ def evaluate(
             "baselines learn from normal logs", where="--baseline", hint="name them with --normal"
         )
     if model is not None and scores is not None:
-        raise UsageError("--model and --scores exclude each other")
-    if model is None and scores is None:
-        if asked:
-            raise UsageError(
-                "baselines need the sensors' values", hint="give the log, and --scores of it"
-            )
-        truth, table = scores_with_labels(logs, label_col)
-        found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
-    else:
-        columns = ColumnConfig(
+        raise UsageError("--model and --scores exclude each other", hint="give one of them")
+    case = Case(
+        logs=logs,
+        model=model,
+        scores=scores,
+        normal=normal or [],
+        columns=ColumnConfig(
             time_col=time_col,
             id_cols=tuple(id_col or ()),
             id_from_path=id_from_path,
             label_col=label_col,
-        )
-        time, expected, peers = TimeConfig(), None, []
-        if model is not None:
-            card = read_card(model)
-            columns = msgspec.structs.replace(card.config.columns, label_col=label_col)
-            time, expected = card.config.time, card.schema.log
-        time = time.changed(duplicates=duplicates, sort=sort)
-        if normal:
-            with open_log(normal, columns, time, expected=expected) as log:
-                expected = log.schema
-                peers = segments(log)
-        with open_log(logs, columns, time, expected=expected, input_format=input_format) as log:
-            say_notes(console, log.notes)
-            truth = truth_of(log)
-            if scores is not None:
-                table = read_scores(scores)
-            else:
-                from aster_cli.detector import Detector
-
-                table = pl.concat(Detector.load(model).scorer(log, device).tables())
-            found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
-            live = segments(log) if asked else []
-        for name in asked:
-            found[name] = compare_baseline(name, truth, peers, live, seed)
+        ),
+        time=TimeConfig().changed(duplicates=duplicates, sort=sort),
+        input_format=input_format,
+        device=device,
+    )
+    truth, table, peers, live = _gather(
+        case, stderr_console(no_color=no_color, quiet=quiet or json)
+    )
+    found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
+    for name in asked:
+        found[name] = compare_baseline(name, truth, peers, live, seed)
     found["random"] = compare_random(truth, seed)
     if json:
         show_json({name: metrics.to_dict() for name, metrics in found.items()})
     else:
         stdout_console(no_color=no_color).print(metrics_table(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is to be judged, as the command line names it."""
+
+    logs: list[str]
+    model: Path | None
+    scores: str | None
+    normal: list[str]
+    columns: ColumnConfig
+    time: TimeConfig
+    input_format: LogFormat | None
+    device: str
+
+
+def _gather(
+    case: Case, console: Console
+) -> tuple["Truth", pl.DataFrame, list[Segment], list[Segment]]:
+    """The labels, the scores, and the normal and labelled segments that baselines need."""
+    from aster_cli.evaluation.comparison import scores_with_labels, segments, truth_of
+
+    if case.model is None and case.scores is None:
+        if case.normal:
+            raise UsageError(
+                "baselines need the sensors' values", hint="give the log, and --scores of it"
+            )
+        return *scores_with_labels(case.logs, case.columns.label_col), [], []
+    columns, time, expected = case.columns, case.time, None
+    if case.model is not None:
+        card = read_card(case.model)
+        expected = card.schema.log
+        columns = msgspec.structs.replace(card.config.columns, label_col=columns.label_col)
+        time = card.config.time.changed(duplicates=time.duplicates, sort=time.sort)
+    peers: list[Segment] = []
+    if case.normal:
+        with open_log(case.normal, columns, time, expected=expected) as log:
+            expected, peers = log.schema, segments(log)
+    with open_log(
+        case.logs, columns, time, expected=expected, input_format=case.input_format
+    ) as log:
+        say_notes(console, log.notes)
+        if case.model is not None:
+            from aster_cli.detector import Detector
+
+            table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
+        else:
+            table = read_scores(str(case.scores))
+        return truth_of(log), table, peers, segments(log) if peers else []

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from aster_cli.errors import AsterError
 
+USAGE = 2
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
 
@@ -27,13 +28,14 @@ class AsterGroup(TyperGroup):
         """Run a command and exit; the codes are those of `aster_cli.errors`."""
         signal.signal(signal.SIGTERM, _interrupt)
         try:
-            sys.exit(super().main(*args, **kwargs, standalone_mode=False) or 0)
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
         except typer.TyperException as error:
+            # Click's own complaints about the call; they bring the usage line with them
             if _wants_json():
-                _report(str(error), error.exit_code)
+                _report(str(error), USAGE)
             else:
-                error.show()
-            sys.exit(error.exit_code)
+                error.show()  # type: ignore[attr-defined]
+            sys.exit(USAGE)
         except typer.Abort:
             sys.exit(INTERRUPTED)
 
@@ -53,7 +55,7 @@ class AsterGroup(TyperGroup):
             raise typer.Exit(0) from error
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
-        except Exception as error:  # noqa: BLE001 - the last line of defence
+        except Exception as error:  # the last line of defence
             what = f"internal error, {type(error).__name__}: {error}"
             _report(f"{what}; --debug shows where it happened", INTERNAL_ERROR)
             raise typer.Exit(INTERNAL_ERROR) from error

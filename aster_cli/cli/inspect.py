@@ -21,7 +21,7 @@ def inspect(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Logs, a model directory or a scores file.", show_default=False
+            metavar="PATH", help="Logs, a model directory or a scores file.", show_default=False
         ),
     ],
     time_col: options.TimeCol = None,

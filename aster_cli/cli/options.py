@@ -29,7 +29,7 @@ def flag(*names: str, help: str, **more: Any) -> Any:
 Logs = Annotated[
     list[str],
     typer.Argument(
-        metavar="LOGS...",
+        metavar="LOGS",
         help="A file, several, a glob, a directory, or - for standard input: CSV, Parquet, NDJSON "
         "or Arrow. Several files are one log.",
         show_default=False,
@@ -68,7 +68,9 @@ IdFromPath = Annotated[
 ]
 Sensors = Annotated[
     list[str] | None,
-    flag("--sensors", metavar="GLOB", help="Sensor columns; repeatable. All numeric ones if unset."),
+    flag(
+        "--sensors", metavar="GLOB", help="Sensor columns; repeatable. All numeric ones if unset."
+    ),
 ]
 ExcludeCols = Annotated[
     list[str] | None,
@@ -108,7 +110,9 @@ DuplicatesNow = Annotated[
 Sort = Annotated[bool, flag("--sort", help="Order rows by time; holds the whole log in memory.")]
 InputFormat = Annotated[
     LogFormat | None,
-    flag("--input-format", help="The logs' format, where the name does not tell.", show_default=False),
+    flag(
+        "--input-format", help="The logs' format, where the name does not tell.", show_default=False
+    ),
 ]
 
 # the method

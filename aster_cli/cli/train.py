@@ -3,27 +3,20 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from aster_cli.checkpoint import read_card, require_free
 from aster_cli.cli import options
 from aster_cli.cli.backbone import ensure_backbone
-from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.cli.durations import parse_period
+from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import (
     DEFAULT_BACKBONE,
     AlertConfig,
-    ClassifierKind,
     ColumnConfig,
     DetectorConfig,
-    DuplicatePolicy,
-    LogFormat,
-    MissingPolicy,
     ModelConfig,
-    Precision,
     TimeConfig,
     TrainingConfig,
 )
-from aster_cli.checkpoint import read_card, require_free
 from aster_cli.logs import open_log
 from aster_cli.render.console import stderr_console
 from aster_cli.render.model import trained_summary

@@ -42,9 +42,7 @@ def truth_of(log: Log) -> Truth:
     numbers: dict[MachineId, int] = {}
     for batch in log.batches():
         if batch.labels is None:
-            raise DataError(
-                "has no label column", where=log.name, hint="name it with --label-col"
-            )
+            raise DataError("has no label column", where=log.name, hint="name it with --label-col")
         labels.append(batch.labels)
         known = [numbers.setdefault(machine, len(numbers)) for machine in batch.machines]
         machines.append(np.array(known, dtype=np.int64)[batch.machine_codes])
@@ -62,9 +60,7 @@ def scores_with_labels(paths: Sequence[str], label_col: str) -> tuple[Truth, pl.
         DataError: It has no such column.
     """
     if len(paths) != 1:
-        raise UsageError(
-            "several files need scores", hint="name them with --scores, or a --model"
-        )
+        raise UsageError("several files need scores", hint="name them with --scores, or a --model")
     if not is_scores_file(paths[0]):
         raise UsageError(
             "is no scores file", where=paths[0], hint="name a --model, or its --scores"
@@ -79,13 +75,13 @@ def scores_with_labels(paths: Sequence[str], label_col: str) -> tuple[Truth, pl.
     ids = [name for name in table.columns if name not in (*SCORE_DTYPES, "timestamp", label_col)]
     machines = np.zeros(len(table), dtype=np.int64)
     if ids:
-        machines = table.select(pl.struct(ids).rank("dense")).to_series().to_numpy().astype(np.int64)
+        machines = (
+            table.select(pl.struct(ids).rank("dense")).to_series().to_numpy().astype(np.int64)
+        )
     return Truth(table[label_col].to_numpy(), machines, table["timestamp"]), table
 
 
-def compare(
-    truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False
-) -> Metrics:
+def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False) -> Metrics:
     """The metrics of a scores table, row for row with the labels.
 
     Raises:

@@ -32,11 +32,16 @@ class ScoreTimeline:
     def __init__(self, n_rows: int) -> None:
         self._n_rows = max(n_rows, 1)
         self._rows = 0
+        self._start = self._end = ""
         self._severity = np.full(BUCKETS, -np.inf)
         self._anomalies = np.zeros(BUCKETS, dtype=np.int64)
 
     def take(self, table: pl.DataFrame) -> None:
         """Take the next rows."""
+        if table.is_empty():
+            return
+        self._start = self._start or str(table["timestamp"][0])
+        self._end = str(table["timestamp"][-1])
         buckets = np.arange(self._rows, self._rows + len(table)) * BUCKETS // self._n_rows
         self._rows += len(table)
         severity = table["severity"].fill_null(float("-inf")).to_numpy()
@@ -47,6 +52,8 @@ class ScoreTimeline:
         """What the tables came to."""
         severity = self._severity.tolist()
         return Timeline(
+            self._start,
+            self._end,
             tuple(None if value == float("-inf") else value for value in severity),
             tuple(self._anomalies.tolist()),
         )

@@ -116,6 +116,8 @@ class Timeline(msgspec.Struct, frozen=True):
     Every anomalous row shows: `anomalies` counts them, `severity` is a maximum.
     """
 
+    start: str  # timestamp of the first row
+    end: str  # and of the last
     severity: Sparkline
     anomalies: tuple[int, ...]
 

@@ -156,9 +156,7 @@ class AsterNetwork(nn.Module):
             self.spread.copy_(now if self.spread == 0 else 0.95 * self.spread + 0.05 * now)
 
 
-def random_segments(
-    batch: int, n_tokens: int, device: torch.device
-) -> Bool[Tensor, "batch n"]:
+def random_segments(batch: int, n_tokens: int, device: torch.device) -> Bool[Tensor, "batch n"]:
     """One segment a window, of uniformly drawn length (1 to n tokens) and place."""
     length = torch.randint(1, n_tokens + 1, (batch, 1), device=device)
     start = (torch.rand(batch, 1, device=device) * (n_tokens - length + 1)).long()

@@ -60,9 +60,7 @@ class LanguageModelBackbone(nn.Module):
         self.llm = get_peft_model(self.llm, lora)  # type: ignore[arg-type]
         self.has_lora = True
 
-    def forward(
-        self, embedded: Float[Tensor, "batch n d_llm"]
-    ) -> Float[Tensor, "batch n d_llm"]:
+    def forward(self, embedded: Float[Tensor, "batch n d_llm"]) -> Float[Tensor, "batch n d_llm"]:
         """Return the last kept layer's states in float32."""
         batch, n_tokens, _ = embedded.shape
         seen = torch.zeros(

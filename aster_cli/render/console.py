@@ -13,26 +13,8 @@ from rich.console import Console
 NARROWEST, WIDEST = 80, 200
 """Columns that tables are laid out for; a narrower terminal is taken as it is."""
 
-_LOOKALIKES = str.maketrans(
-    {
-        **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True)),
-        "·": "-",
-        "–": "-",
-        "…": "~",
-        "→": ">",
-        "↑": "^",
-        "↓": "v",
-        "≈": "~",
-        "×": "x",
-        "━": "-",
-        "╸": "-",
-        "╺": "-",
-        "─": "-",
-        "λ": "l",
-        "μ": "u",
-        "µ": "u",
-    }
-)
+_LOOKALIKES = str.maketrans("▁▂▃▄▅▆▇█·…↑↓µ━╸╺\N{EN DASH}", "_.:-=+*#.~^vu----")
+"""What stands for a character where the stream's encoding does not have it."""
 
 
 def stdout_console(*, no_color: bool = False, quiet: bool = False) -> Console:

@@ -1,15 +1,43 @@
 """Metrics beside those of baselines, with what they rest on."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from aster_cli.evaluation.metrics import Metrics
 from aster_cli.render.layout import HEADING, QUIET, WARNING, Cell, Column, table, title
 from aster_cli.render.text import NOTHING, count, plain, share
 
 Values = Mapping[str, float | int | None]
+
+
+class Metrics(Protocol):
+    """What is shown of `aster_cli.evaluation.metrics.Metrics`, which lives next door."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows with a score."""
+
+    @property
+    def n_unscored(self) -> int:
+        """Rows without one."""
+
+    @property
+    def n_anomalous(self) -> int:
+        """Rows labelled anomalous."""
+
+    @property
+    def n_events(self) -> int:
+        """Label events."""
+
+    @property
+    def n_machines(self) -> int:
+        """Machines."""
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return the metrics under their usual names."""
+
 
 # each metric's name in `Metrics.to_dict`, and its column's title
 _RANKING = {"AUC-PR": "AUC-PR", "AUC-ROC": "AUC-ROC", "VUS-PR": "VUS-PR", "VUS-ROC": "VUS-ROC"}

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-WIDE = 120
+WIDE = 110
 """Columns from which tables show everything."""
 
 HEADING = "bold"
@@ -25,6 +25,7 @@ _GAP = "  "
 
 Cell = str | Text
 Fact = tuple[str, Cell | None]
+Rendered = Iterator[RenderableType | Segment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ByWidth:
 
     build: Callable[[int], RenderableType]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
         """Build it."""
         yield self.build(options.max_width)
 
@@ -44,7 +45,7 @@ class Indented:
 
     body: RenderableType
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
         """Show each line after blanks."""
         inner = options.update_width(max(options.max_width - INDENT, 1))
         for line in console.render_lines(self.body, inner, pad=False):
@@ -59,16 +60,32 @@ class Facts:
 
     pairs: Sequence[Fact]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
         """Show the pairs that have a value."""
         known = [(name, text(value)) for name, value in self.pairs if value is not None]
         widest = max((len(name) for name, _ in known), default=0)
         room = max(options.max_width - widest - len(_GAP), 1)
         for name, value in known:
-            for number, line in enumerate(value.wrap(console, room)):
-                line.rstrip()
+            for number, line in enumerate(_wrapped(value, console, room)):
                 label = "" if number else name
                 yield Text.assemble((label.ljust(widest), QUIET), _GAP, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text over as many lines as it needs."""
+
+    text: Cell
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
+        """Wrap it."""
+        yield from _wrapped(text(self.text), console, options.max_width)
+
+
+def _wrapped(value: Text, console: Console, width: int) -> Iterator[Text]:
+    for line in value.wrap(console, width, overflow="fold"):
+        line.rstrip()
+        yield line
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,16 @@ from aster_cli.render.layout import (
     WARNING,
     WIDE,
     ByWidth,
+    Cell,
     Column,
     Fact,
+    Indented,
+    Paragraph,
     head,
     listed,
     section,
     table,
+    text,
 )
 from aster_cli.render.sparklines import sparkline
 from aster_cli.render.text import (
@@ -48,7 +52,10 @@ ADVICE: dict[FindingKind, str] = {
 """What a finding means for training; the most harmful first."""
 
 _NARROWEST_TREND = 10
+_NARROWEST_NAME = 12
+_NUMBERS_ROOM = 58  # columns of a narrow screen that are not for names
 _FEW_MACHINES = 6
+_MOSTLY_NORMAL = 0.05  # share of anomalous rows from which a log is not
 _DETAILED = 5  # findings of a kind that are told one by one
 
 
@@ -67,7 +74,10 @@ def log_report(report: LogReport) -> RenderableType:
     if report.longest_gaps:
         about = f"of {count(report.n_gaps)}" if report.n_gaps > len(report.longest_gaps) else ""
         parts.append(section("Longest gaps", _gap_table(report), about=about))
-    parts.append(section("Train on it", Text(plain(report.suggestion), overflow="fold")))
+    about = ""
+    if report.labelled_rows and report.labelled_rows > _MOSTLY_NORMAL * report.rows:
+        about = "though its labels say that it is not mostly normal"
+    parts.append(section("Train on it", Paragraph(plain(report.suggestion)), about=about))
     return Group(*parts)
 
 
@@ -161,44 +171,33 @@ def _gap_table(report: LogReport) -> RenderableType:
 
 
 def _sensor_table(sensors: Sequence[SensorReport], width: int) -> RenderableType:
-    """One line a sensor; what does not fit a narrow screen is left out, sensors never."""
+    """One line a sensor; a narrow screen shows fewer columns, but every sensor."""
     wide = width >= WIDE
     numbers = [alike((s.min, s.mean, s.max, s.std), s.std) for s in sensors]
-    columns = [Column("")] if not wide else []
-    cells: list[list[Text | str]] = [
-        [] if wide else [Text("!" if s.findings else " ", style=WARNING)] for s in sensors
-    ]
-
-    def add(column: Column, values: Sequence[Text | str]) -> None:
-        columns.append(column)
-        for row, value in zip(cells, values, strict=True):
-            row.append(value)
-
-    room = max(12, width // 3 if wide else width - 58)
-    add(Column("sensor"), [shorten(plain(s.name), room) for s in sensors])
-    if wide:
-        add(Column("type", style=QUIET), [plain(s.dtype) for s in sensors])
-    if any(s.missing for s in sensors):
-        missing = [share(s.missing_share, exact_zero=False) for s in sensors]
-        add(Column("missing", "right"), missing)
-    shown = ("min", "mean", "max", "std") if wide else ("min", "mean", "max")
-    for place, name in enumerate(shown):
-        add(Column(name, "right"), [row[place] for row in numbers])
     remarks = [Text(", ".join(f.kind for f in s.findings), style=WARNING) for s in sensors]
+    room = width // 3 if wide else max(width - _NUMBERS_ROOM, _NARROWEST_NAME)
+    columns: list[tuple[Column, list[Cell]]] = [
+        (Column("sensor"), [shorten(plain(s.name), room) for s in sensors])
+    ]
+    if wide:
+        columns.append((Column("type", style=QUIET), [plain(s.dtype) for s in sensors]))
+    if any(s.missing for s in sensors):
+        shares: list[Cell] = [share(s.missing_share) if s.missing else "" for s in sensors]
+        columns.append((Column("missing", "right"), shares))
+    for place, name in enumerate(("min", "mean", "max", "std") if wide else ("min", "mean", "max")):
+        columns.append((Column(name, "right"), [row[place] for row in numbers]))
+    marks: list[Cell] = [
+        remark if wide else Text("!" if remark else "", style=WARNING) for remark in remarks
+    ]
     used = sum(
-        2 + max(cell_len(column.title), *(cell_len(str(row[place])) for row in cells))
-        for place, column in enumerate(columns)
+        len("  ") + max(cell_len(text(cell).plain) for cell in (column.title, *cells))
+        for column, cells in [*columns, (Column(""), marks)]
     )
-    if wide:
-        used += max(cell_len(remark.plain) for remark in remarks) + 2
     trend = max(_NARROWEST_TREND, min(BUCKETS, width - used))
-    add(
-        Column("from first row to last"[:trend].rstrip() if trend > 21 else "trend"),
-        [sparkline(s.sparkline, trend) for s in sensors],
-    )
-    if wide:
-        add(Column(""), remarks)
-    return table(columns, cells)
+    heading = "from first row to last" if trend >= len("from first row to last") else "trend"
+    columns.append((Column(heading), [sparkline(s.sparkline, trend) for s in sensors]))
+    columns.append((Column(""), marks))
+    return table([column for column, _ in columns], zip(*(c for _, c in columns), strict=True))
 
 
 def _findings(sensors: Sequence[SensorReport]) -> list[RenderableType]:
@@ -215,8 +214,8 @@ def _findings(sensors: Sequence[SensorReport]) -> list[RenderableType]:
             continue
         shown.append(Text.assemble((kind, WARNING), (f": {advice}", QUIET)))
         if len(found) <= _DETAILED:
-            shown += [Text(f"  {name} {detail}", overflow="fold") for name, detail in found]
+            shown += [Indented(Paragraph(f"{name} {detail}")) for name, detail in found]
         else:
             names = listed([name for name, _ in found], 40)
-            shown.append(Text(f"  {names}", overflow="fold"))
+            shown.append(Indented(Paragraph(names)))
     return shown

@@ -13,6 +13,7 @@ from aster_cli.render.layout import (
     Column,
     Fact,
     Facts,
+    Paragraph,
     head,
     listed,
     section,
@@ -55,7 +56,7 @@ def model_report(card: ModelCard, *, name: str = "") -> RenderableType:
             _sensors(card.reference, card.schema.log.sensors),
             about="in training",
         ),
-        section("Limits", Text(LIMITS)),
+        section("Limits", Paragraph(LIMITS)),
         section("Files", Facts(_files(card))),
     ]
     return Group(*parts)

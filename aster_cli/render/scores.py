@@ -10,7 +10,6 @@ from rich.text import Text
 from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
 from aster_cli.render.layout import (
     QUIET,
-    WIDE,
     ByWidth,
     Cell,
     Column,
@@ -59,7 +58,6 @@ def score_summary(
     *,
     name: str = "",
     timeline: Timeline | None = None,
-    span: tuple[object, object] | None = None,
     most: int = MOST_EVENTS,
 ) -> RenderableType:
     """What a finished scoring run came to.
@@ -68,15 +66,16 @@ def score_summary(
         summary: Complete: all tables have been taken.
         name: Of the log.
         timeline: See `aster_cli.inspection.ScoreTimeline`.
-        span: The log's first and last timestamp.
         most: Events that are shown.
     """
     return Group(
         head(
             plain(name) or "Scores",
-            _counts(summary.rows, summary.anomalies, len(summary.events)),
+            _counts(
+                {str(s): n for s, n in summary.rows.items()}, summary.anomalies, len(summary.events)
+            ),
         ),
-        *_timeline(timeline, span),
+        *_timeline(timeline),
         *_events(summary.events, most),
     )
 
@@ -93,7 +92,7 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
     ]
     parts: list[RenderableType] = [
         head(plain(report.name), facts),
-        *_timeline(report.timeline, (report.start, report.end)),
+        *_timeline(report.timeline),
         *_events(report.events, most),
     ]
     if report.id_cols:
@@ -144,9 +143,7 @@ def _range(values: Sequence[float]) -> str | None:
     return low if low == high else f"{low} to {high}, by machine"
 
 
-def _timeline(
-    timeline: Timeline | None, span: tuple[object, object] | None
-) -> Iterable[RenderableType]:
+def _timeline(timeline: Timeline | None) -> Iterable[RenderableType]:
     """Anomalies over the rows: the highest severity of each stretch, so that none vanishes."""
     if timeline is None:
         return
@@ -160,10 +157,8 @@ def _timeline(
             line.append(MISSING if severity is None else LEVELS[0], style=QUIET)
     legend = f"{LEVELS[0]} normal  {LEVELS[2]} to {LEVELS[-1]} anomalous, by severity"
     legend += f"  {MISSING} not scored" if None in timeline.severity else ""
-    ends = Text()
-    if span is not None:
-        start, end = moment(span[0]), moment(span[1])
-        ends = Text(start + end.rjust(len(timeline.severity) - len(start)), style=QUIET)
+    start, end = moment(timeline.start), moment(timeline.end)
+    ends = Text(start + end.rjust(len(timeline.severity) - len(start)), style=QUIET)
     yield section("Over the rows", line, ends, about=legend)
 
 
@@ -177,8 +172,7 @@ def _events(events: Sequence[Event], most: int) -> Iterable[RenderableType]:
 
 
 def _event_table(events: Sequence[Event], width: int) -> RenderableType:
-    """One line an event; on a narrow screen its sensors go below it."""
-    wide = width >= WIDE
+    """One line an event; on a screen too narrow for that, its sensors go below it."""
     has_machines = any(event.machine for event in events)
     columns = [
         Column("severity"),
@@ -197,20 +191,14 @@ def _event_table(events: Sequence[Event], width: int) -> RenderableType:
         ]
         for event in events
     ]
-    if wide:
-        columns.append(Column("sensors, by share"))
-        for row, event in zip(rows, events, strict=True):
-            row.append(_sensors(event.top_sensors, 3))
-        return table(columns, rows)
+    sensors = [_sensors(event.top_sensors, 3) for event in events]
+    full = [*columns, Column("sensors, by share")]
+    wide = list(table_lines(full, ([*row, cell] for row, cell in zip(rows, sensors, strict=True))))
+    if max(line.cell_len for line in wide) <= width:
+        return Group(*wide)
     titles, *shown = table_lines(columns, rows)
     below = [
-        Text(
-            f"      {_sensors(event.top_sensors, 2)}",
-            style=QUIET,
-            overflow="ellipsis",
-            no_wrap=True,
-        )
-        for event in events
+        Text(f"      {cell}", style=QUIET, overflow="ellipsis", no_wrap=True) for cell in sensors
     ]
     return Group(titles, *chain.from_iterable(zip(shown, below, strict=True)))
 

@@ -1,6 +1,7 @@
 """Series as one line of blocks; a stretch without a value is a dot, never a low block."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def fit(series: Sequence[float | None], width: int, join: Join) -> list[float | 
     edges = np.linspace(0, len(series), n + 1).round().astype(int).tolist()
     parts = [
         [value for value in series[start:stop] if value is not None]
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]
     return [join(part) if part else None for part in parts]
 

@@ -4,13 +4,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 
 from aster_cli.logs.clock import TimeKind
 from aster_cli.results import MachineId
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
@@ -75,12 +76,12 @@ def alike(values: Sequence[float | None], spread: float | None) -> list[str]:
     return [NOTHING if value is None else f"{value:,.{decimals}f}" for value in values]
 
 
-def share(value: float | None, *, exact_zero: bool = True) -> str:
+def share(value: float | None) -> str:
     """A share as a percentage; what is not nothing never reads as nothing, nor as all."""
     if value is None:
         return NOTHING
     if value == 0:
-        return "0 %" if exact_zero else ""
+        return "0 %"
     if value == 1:
         return "100 %"
     if value < 0.0005:
@@ -103,7 +104,7 @@ def duration(seconds: float | None) -> str:
         return f"{seconds / unit:.3g} {name}"
     left = round(seconds)
     # the smaller unit rounds, and may fill up the larger one
-    for (unit, name), (smaller, small_name) in zip(_UNITS[:-1], _UNITS[1:], strict=True):
+    for (unit, name), (smaller, small_name) in pairwise(_UNITS):
         if left >= unit - smaller / 2:
             whole, rest = divmod(round(left / smaller), round(unit / smaller))
             return f"{whole:,} {name}" + (f" {rest} {small_name}" if rest else "")
@@ -138,4 +139,4 @@ def until(start: str, end: str) -> str:
     if start == end:
         return start
     same_day = len(start) > 11 and start[:11] == end[:11] and start[10] == " "
-    return f"{start} – {end[11:] if same_day else end}"
+    return f"{start} {NOTHING} {end[11:] if same_day else end}"
