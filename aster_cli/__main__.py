@@ -1,10 +1,13 @@
 """``python -m aster_cli`` and the ``aster`` command."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; interrupted before it is ready, leave as quietly as later."""
+    # on a busy machine, threads that spin while they wait slow torch down many times
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from aster_cli.cli import app
 

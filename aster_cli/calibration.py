@@ -79,7 +79,8 @@ class ScoreTable:
         n = len(self.held_out)
         percentile = np.interp(scores, self.held_out, np.linspace(0.0, 1.0, n)) if n > 1 else 1.0
         excess = np.maximum(scores - self.held_out[-1], 0.0) / self.tail_scale
-        return 90.0 * percentile + 10.0 * excess / (1.0 + excess)
+        severity: FloatArray = 90.0 * percentile + 10.0 * excess / (1.0 + excess)
+        return severity
 
 
 class Calibration:

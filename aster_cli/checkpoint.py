@@ -22,7 +22,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli import __version__
 from aster_cli.backbones import Backbone
 from aster_cli.calibration import Calibration, ReadingScale, ScoreTable
 from aster_cli.config import DetectorConfig
@@ -42,6 +41,9 @@ IDENTITY = (
     "schema.json",
 )
 """The files that `model_id` is a hash of."""
+
+RECORDED = ("aster-cli", "torch", "transformers", "peft", "polars", "numpy")
+"""The packages whose versions the manifest keeps."""
 
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
@@ -229,9 +231,12 @@ def read_card(path: Path) -> ModelCard:
         ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
     """
     manifest = _read_manifest(path)
+    config = _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig))
+    if (manifest.seed, manifest.backbone) != (config.training.seed, config.model.backbone):
+        raise _altered(path / "manifest.json", "seed or backbone is not that of config.toml")
     return ModelCard(
         manifest,
-        _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig)),
+        config,
         _read(path, manifest, "schema.json", lambda data: _json(data, ModelSchema)),
         _read(path, manifest, "training.json", lambda data: _json(data, TrainingRecord)),
         _read(path, manifest, "reference.parquet", pl.read_parquet),
@@ -256,6 +261,7 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
         pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
     )
     held_out = _read(path, manifest, "calibration.parquet", pl.read_parquet)
+    _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
     backbone = adapter = None
     if "backbone.json" in manifest.files:
         described = _read(path, manifest, "backbone.json", lambda data: _json(data, dict))
@@ -337,8 +343,7 @@ def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest
         backbone=checkpoint.config.model.backbone,
         log=checkpoint.log_name,
         fingerprint=checkpoint.fingerprint,
-        versions={"aster-cli": __version__}
-        | {name: version(name) for name in ("torch", "transformers", "peft", "polars", "numpy")},
+        versions={name: version(name) for name in RECORDED},
         scoring=checkpoint.scoring,
         files=digests,
     )
@@ -351,7 +356,7 @@ def _swap(staging: Path, target: Path) -> None:
         target.rename(old)
     try:
         staging.rename(target)
-    except OSError:
+    except BaseException:
         if old.exists():
             old.rename(target)
         raise
@@ -428,16 +433,18 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         manifest = _json(data, Manifest)
     except msgspec.MsgspecError as error:
-        raise ModelDirectoryError(
-            f"is altered ({error})", where=where, hint="restore it or train again"
-        ) from error
+        raise _altered(path / "manifest.json", str(error)) from error
+    if manifest.format < 1:
+        raise _altered(path / "manifest.json", f"there is no format {manifest.format}")
     if manifest.model_id != _identity(manifest.files):
-        raise ModelDirectoryError(
-            "is altered (model_id does not fit the files)",
-            where=where,
-            hint="restore it or train again",
-        )
+        raise _altered(path / "manifest.json", "model_id does not fit the files")
     return manifest
+
+
+def _altered(file: Path, how: str) -> ModelDirectoryError:
+    return ModelDirectoryError(
+        f"is altered ({how})", where=str(file), hint="restore it or train again"
+    )
 
 
 def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]) -> T:

@@ -4,6 +4,7 @@ The command line resolves flags, ``ASTER_*`` variables and ``aster.toml`` into t
 model directory keeps them in ``config.toml``: a detector always carries its configuration.
 """
 
+import math
 from typing import Literal, get_args
 
 import msgspec
@@ -48,8 +49,13 @@ class TimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuse values that no log can meet."""
-        require(self.max_gap >= 1, "max-gap", self.max_gap, "at least 1 period")
-        require(self.period is None or self.period > 0, "freq", self.period, "longer than zero")
+        require(1 <= self.max_gap < math.inf, "max-gap", self.max_gap, "at least 1 period")
+        require(
+            self.period is None or 0 < self.period < math.inf,
+            "freq",
+            self.period,
+            "longer than zero",
+        )
 
     def changed(self, *, duplicates: DuplicatePolicy | None, sort: bool) -> "TimeConfig":
         """The same, but for what a later log needs."""
@@ -85,10 +91,21 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 self.window_size,
                 f"a multiple of {self.patch_size}, at least {2 * self.patch_size}",
             )
+            # with a longer one some rows would lie in no window
+            require(
+                self.stride is None or self.stride <= self.window_size,
+                "stride",
+                self.stride,
+                f"at most the window's {self.window_size} rows",
+            )
+        require(self.width >= 4 and self.width % 4 == 0, "width", self.width, "a multiple of 4")
         require(self.backbone_layers >= 1, "backbone-layers", self.backbone_layers, "at least 1")
         require(self.lora_rank >= 0, "lora-rank", self.lora_rank, "0 or more")
         require(
-            self.reversal_strength >= 0, "reversal-strength", self.reversal_strength, "0 or more"
+            0 <= self.reversal_strength < math.inf,
+            "reversal-strength",
+            self.reversal_strength,
+            "0 or more",
         )
 
 
@@ -106,7 +123,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Refuse schedules that train nothing."""
         require(self.steps is None or self.steps >= 1, "steps", self.steps, "at least 1")
         require(self.batch_size >= 2, "batch-size", self.batch_size, "at least 2")
-        require(self.learning_rate > 0, "learning-rate", self.learning_rate, "above 0")
+        require(0 < self.learning_rate < math.inf, "learning-rate", self.learning_rate, "above 0")
         require(0 <= self.seed < 2**31, "seed", self.seed, "from 0 to 2147483647")
 
 

@@ -343,7 +343,8 @@ def _reader(
     normal = NormalWindows(own.pop(NORMAL_WINDOWS))
     llm = {k: v for k, v in network.state_dict().items() if k.startswith(LLM_PREFIX)}
     network.load_state_dict(llm | own)
-    return WindowReader(network.to(device).eval(), normal.to(device), device)
+    network, normal = network.to(device).eval(), normal.to(device)
+    return WindowReader(network, normal, device, scoring.batch_windows)
 
 
 def _stream(

@@ -18,6 +18,7 @@ FEW_ROWS = 200
 
 _CONSTANT = 1e-8  # a standard deviation below this share of the level counts as none
 _CONSTANT_SCALE = 0.1  # of the level: what one scaled unit means for a sensor that never moved
+_FARTHEST = 1e300  # in scales: a cell with the largest float in it must not become infinite
 
 
 class ScalingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,20 +56,26 @@ class SensorScaling:
     def scale(self, values: FloatArray, machine: MachineId) -> NDArray[np.float32]:
         """Sensor units to scaled units."""
         table = self.machines.get(machine, self.pooled)
-        deviations = (values - np.array(table.centre)) / np.array(table.scale)
-        return np.arcsinh(deviations).astype(np.float32)
+        with np.errstate(over="ignore"):
+            deviations = (values - np.array(table.centre)) / np.array(table.scale)
+        near = np.clip(deviations, -_FARTHEST, _FARTHEST)
+        scaled: NDArray[np.float32] = np.arcsinh(near).astype(np.float32)
+        return scaled
 
     def unscale(self, scaled: NDArray[np.float32], machine: MachineId) -> FloatArray:
         """Scaled units to sensor units."""
         table = self.machines.get(machine, self.pooled)
-        return np.sinh(scaled.astype(np.float64)) * np.array(table.scale) + np.array(table.centre)
+        deviations = np.sinh(scaled.astype(np.float64))
+        values: FloatArray = deviations * np.array(table.scale) + np.array(table.centre)
+        return values
 
 
 def _table(rows: FloatArray) -> ScalingTable:
     """Mean and standard deviation; a constant sensor gets a scale that cannot give NaN."""
-    centre = rows.mean(axis=0)
-    deviation = rows.std(axis=0)
     level = np.abs(rows).max(axis=0)
-    step = _CONSTANT_SCALE * np.where(level > 0, level, 1.0)
-    scale = np.where(deviation > _CONSTANT * level, deviation, step)
+    unit = np.where(level > 0, level, 1.0)
+    # in units of its own level no sensor's square is too large for a float
+    relative = rows / unit
+    centre, deviation = unit * relative.mean(axis=0), relative.std(axis=0)
+    scale = unit * np.where(deviation > _CONSTANT, deviation, _CONSTANT_SCALE)
     return ScalingTable(tuple(centre.tolist()), tuple(scale.tolist()))

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from aster_cli.attribution import TOP, Attribution, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
+from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log
+from aster_cli.logs.schema import listed
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
@@ -38,19 +40,27 @@ class WindowReader:
         network: In evaluation mode, on `device`.
         normal: The stored normal windows, on `device`.
         device: Where both live.
+        batch_windows: Windows of a batch, as the model has it recorded.
     """
 
-    def __init__(self, network: AsterNetwork, normal: NormalWindows, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: AsterNetwork,
+        normal: NormalWindows,
+        device: torch.device,
+        batch_windows: int = BATCH_WINDOWS,
+    ) -> None:
         self._network = network
         self._normal = normal
         self._device = device
+        self._batch_windows = batch_windows
 
     def read(self, windows: NDArray[np.float32]) -> WindowReadings:
         """Read ``(window, size, sensor)`` scaled windows."""
         n, size, _ = windows.shape
         parts = [
-            self._read_batch(windows[start : start + BATCH_WINDOWS])
-            for start in range(0, n, BATCH_WINDOWS)
+            self._read_batch(windows[start : start + self._batch_windows])
+            for start in range(0, n, self._batch_windows)
         ]
         if not parts:
             empty = np.zeros((0, size), dtype=np.float32)
@@ -63,7 +73,7 @@ class WindowReader:
     @torch.inference_mode()
     def _read_batch(self, windows: NDArray[np.float32]) -> WindowReadings:
         n, size, _ = windows.shape
-        padded = np.zeros((BATCH_WINDOWS, *windows.shape[1:]), dtype=np.float32)
+        padded = np.zeros((self._batch_windows, *windows.shape[1:]), dtype=np.float32)
         padded[:n] = windows
         batch = torch.from_numpy(padded).to(self._device)
         reading = self._network(batch)
@@ -153,7 +163,11 @@ class LogScorer:
         self.summary = ScoreSummary()
 
     def tables(self) -> Iterator[pl.DataFrame]:
-        """Yield score rows in the input's order; `summary` is complete when they have ended."""
+        """Yield score rows in the input's order; `summary` is complete when they have ended.
+
+        Raises:
+            DataError: At the end of the log: a sensor has had no value in any row.
+        """
         alias, keys = self._log.alias, self._log.input_keys
         if alias is None or keys is None:
             yield from self._stream()
@@ -164,7 +178,9 @@ class LogScorer:
 
     def _stream(self) -> Iterator[pl.DataFrame]:
         last_rows = self._log.last_rows()
+        seen = np.zeros(len(self._sensors), dtype=bool)
         for batch in self._log.batches():
+            seen |= ~np.isnan(batch.values).all(axis=0)
             self._waiting.append(_Waiting(batch, min(TOP, len(self._sensors))))
             machines = list(batch.by_machine())
             self._judge([(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines])
@@ -173,9 +189,20 @@ class LogScorer:
             self._judge([(stream, stream.finish()) for stream in ended])
             while self._waiting and not self._waiting[0].undecided:
                 yield self._table(self._waiting.popleft())
+        self._require_values(seen)
         for tracker in self._trackers.values():
             tracker.finish()
             self.summary.events.extend(tracker.closed)
+
+    def _require_values(self, seen: NDArray[np.bool_]) -> None:
+        """Refuse a log that has a column for every sensor, but nothing in one of them."""
+        empty = [name for name, has in zip(self._sensors, seen.tolist(), strict=True) if not has]
+        if empty:
+            raise DataError(
+                f"the model needs {listed(empty)}, which has no value in any row",
+                where=self._log.name,
+                hint="check the log, or train without it (--exclude-cols)",
+            )
 
     def _stream_of(self, machine: MachineId) -> MachineStream:
         if machine not in self._streams:

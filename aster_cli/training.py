@@ -1,13 +1,15 @@
 """The joint training loop: a generator of epoch results that prints nothing and writes nothing."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.gradient_reversal import reversal_schedule
 from aster_cli.results import EpochResult
@@ -19,6 +21,7 @@ BETA = 0.01
 EPOCHS = 12
 PATIENCE = 4
 HELD_OUT_WINDOWS = 256
+WARM_UP = 0.1  # of the steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,18 @@ def train(
         held_out: Windows for early stopping; may be empty.
         schedule: How long and how hard.
         device: Where the network lives.
+
+    Raises:
+        UsageError: A loss is not a finite number.
     """
     torch.manual_seed(schedule.seed)
     draw = np.random.default_rng(schedule.seed)
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(trained.values(), lr=schedule.learning_rate, weight_decay=0.01)
+    # of ten steps the first would be all of the warm-up, and torch divides by what lies before it
+    total = max(schedule.steps, math.ceil(1 / WARM_UP) + 1)
     warming = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1
+        optimiser, schedule.learning_rate, total_steps=total, pct_start=WARM_UP
     )
     watched = torch.from_numpy(held_out.evenly(HELD_OUT_WINDOWS)) if len(held_out) else None
     best_loss, best_epoch, best = float("inf"), 0, _copy(network, trained)
@@ -93,7 +101,9 @@ def train(
             for name, value in terms.detached().items():
                 sums[name] += value
         losses = {name: value / (step - first) for name, value in sums.items()}
-        checked, separation = {}, None
+        _require_finite(losses)
+        checked: dict[str, float] = {}
+        separation = None
         if watched is not None:
             checked, separation = examine(network, watched.to(device), schedule.seed)
             elbo = checked["window_reconstruction"] + checked["hidden_reconstruction"]
@@ -115,13 +125,17 @@ def examine(network: AsterNetwork, windows: Tensor, seed: int) -> tuple[dict[str
     Returns:
         Terms by name, and AUC-ROC of the logits of real tokens against displaced ones, at the
         generator's present state.
+
+    Raises:
+        UsageError: A term is not a finite number.
     """
     from sklearn.metrics import roc_auc_score
 
     network.eval()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng([windows.device] if windows.device.type == "cuda" else []):
         torch.manual_seed(seed)
         terms = network.losses(windows, 0.0).detached()
+        _require_finite(terms)
         hidden = network.hidden(windows)
         generated, displaced = network.generate(hidden, 0.0)
         real = network.judge(hidden).flatten()
@@ -131,7 +145,12 @@ def examine(network: AsterNetwork, windows: Tensor, seed: int) -> tuple[dict[str
     return terms, float(roc_auc_score(labels, logits))
 
 
-def _copy(network: AsterNetwork, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+def _require_finite(terms: dict[str, float]) -> None:
+    if not all(map(math.isfinite, terms.values())):
+        raise UsageError("training does not converge", hint="take a smaller learning rate")
+
+
+def _copy(network: AsterNetwork, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The values of what is trained, and of the spread that goes with them: a copy, not a view."""
     kept = {name: value.detach().clone() for name, value in trained.items()}
     return kept | {"spread": network.spread.clone()}

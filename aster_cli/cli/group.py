@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -17,6 +18,15 @@ USAGE = 2
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
 
+_asked: dict[str, bool] = {}
+"""Whether ``--json`` and ``--debug`` are on, as far as the call has been parsed."""
+
+
+def remember(parameter: typer.CallbackParam, value: bool) -> bool:
+    """Keep a flag that decides how errors look, wherever it was set."""
+    _asked[f"--{parameter.name}"] = value
+    return value
+
 
 class AsterGroup(TyperGroup):
     """The command group that turns errors into a line and an exit code.
@@ -27,17 +37,27 @@ class AsterGroup(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and exit; the codes are those of `aster_cli.errors`."""
         signal.signal(signal.SIGTERM, _interrupt)
+        _asked.clear()
         try:
-            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
+            code = super().main(*args, **{**kwargs, "standalone_mode": False}) or 0
+            sys.stdout.flush()
         except typer.TyperException as error:
             # Click's own complaints about the call; they bring the usage line with them
-            if _wants_json():
+            if _is_on("--json"):
                 _report(str(error), USAGE)
             else:
                 error.show()  # type: ignore[attr-defined]
-            sys.exit(USAGE)
+            code = USAGE
         except typer.Abort:
-            sys.exit(INTERRUPTED)
+            code = INTERRUPTED
+        except OSError as error:
+            code = _end_of_output(error)
+        except SystemExit as error:
+            # Click and Rich leave with 1 where nobody reads their output any more
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            code = _end_of_output(error.__context__)
+        sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it raises becomes an exit code here."""
@@ -49,15 +69,10 @@ class AsterGroup(TyperGroup):
         except KeyboardInterrupt as error:
             _report("interrupted, nothing was half-written", INTERRUPTED)
             raise typer.Exit(INTERRUPTED) from error
-        except BrokenPipeError as error:
-            # whoever read the output has had enough: that is no failure
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from error
-        except (typer.Exit, typer.Abort, typer.TyperException):
+        except (typer.Exit, typer.Abort, typer.TyperException, OSError):
             raise
         except Exception as error:  # the last line of defence
-            what = f"internal error, {type(error).__name__}: {error}"
-            _report(f"{what}; --debug shows where it happened", INTERNAL_ERROR)
+            _report_internal(error)
             raise typer.Exit(INTERNAL_ERROR) from error
 
 
@@ -65,17 +80,38 @@ def _interrupt(signal_: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _wants_json() -> bool:
-    return "--json" in sys.argv
+def _end_of_output(error: OSError) -> int:
+    """Say why the system refused, but for a closed pipe: whoever read it has had enough."""
+    if isinstance(error, BrokenPipeError):
+        code = 0
+    elif error.errno is None:  # a library's own, not the system's
+        _report_internal(error)
+        code = INTERNAL_ERROR
+    else:
+        where = f"{error.filename}: " if error.filename else ""
+        _report(f"{where}cannot be read or written ({error.strerror})", USAGE)
+        code = USAGE
+    with suppress(OSError):  # what is still held back would fail again at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _is_on(flag: str) -> bool:
+    return _asked.get(flag, flag in sys.argv)
+
+
+def _report_internal(error: Exception) -> None:
+    what = f"internal error, {type(error).__name__}: {error}"
+    _report(f"{what}; --debug shows where it happened", INTERNAL_ERROR)
 
 
 def _report(message: str, exit_code: int) -> None:
     """Write one line on stderr, with control characters made visible."""
-    if "--debug" in sys.argv and exit_code != INTERRUPTED:
+    if _is_on("--debug") and exit_code != INTERRUPTED:
         traceback.print_exc()
     line = " ".join(message.split())
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    if _wants_json():
+    if _is_on("--json"):
         line = json.dumps({"error": line, "exit_code": exit_code}, ensure_ascii=False)
     else:
         line = f"aster: {line}"

@@ -7,11 +7,11 @@ import typer
 
 from aster_cli.checkpoint import is_model, read_card
 from aster_cli.cli import options
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import show_json
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.inspection import inspect_log, inspect_scores
 from aster_cli.logs import is_scores_file, open_log
-from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.console import stdout_console
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report
 from aster_cli.render.scores import scores_report
@@ -33,7 +33,6 @@ def inspect(
     input_format: options.InputFormat = None,
     sort: options.Sort = False,
     config: options.Config = None,
-    quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -58,7 +57,6 @@ def inspect(
         )
         time = TimeConfig(sort=sort)
         with open_log(paths, columns, time, input_format=input_format) as log:
-            say_notes(stderr_console(no_color=no_color, quiet=quiet or json), log.notes)
             report = inspect_log(log, paths=paths, columns=columns, time=time)
         found, view = report.to_dict(), log_report(report)
     if json:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aster_cli.cli.group import remember
 from aster_cli.cli.settings import apply_settings
 from aster_cli.config import (
     ClassifierKind,
@@ -51,8 +52,13 @@ Config = Annotated[
 ]
 Quiet = Annotated[bool, flag("-q", "--quiet", help="Say nothing but errors.")]
 NoColor = Annotated[bool, flag("--no-color", help="No colours, also on a terminal.")]
-Json = Annotated[bool, flag("--json", help="Results and errors as JSON.")]
-Debug = Annotated[bool, flag("--debug", help="Show where an error happened.")]
+Json = Annotated[
+    bool, flag("--json", help="Results and errors as JSON.", is_eager=True, callback=remember)
+]
+Debug = Annotated[
+    bool,
+    flag("--debug", help="Show where an error happened.", is_eager=True, callback=remember),
+]
 
 # columns
 TimeCol = Annotated[

@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +12,9 @@ from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import LogFormat
+from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
-from aster_cli.logs import open_log, open_writer
+from aster_cli.logs import Log, open_log, open_writer
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.progress import scoring_progress
 from aster_cli.render.scores import score_summary
@@ -62,6 +64,7 @@ def score(
     with open_log(
         logs, card.config.columns, time, expected=card.schema.log, input_format=input_format
     ) as log:
+        _require_other(target, log)
         say_notes(console, log.notes)
         with (
             open_writer(target, output_format=output_format) if target else nullcontext() as out,
@@ -71,7 +74,8 @@ def score(
             from aster_cli.detector import Detector
 
             scorer = Detector.load(model).scorer(log, device)
-            watched = ScoreTimeline(log.n_rows)
+            # a row out for every row in: merged rows, too, come out each for itself
+            watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
             for table in scorer.tables():
                 if out is not None:
                     out.write(table)
@@ -85,3 +89,11 @@ def score(
         shown.print(score_summary(summary, name=log.name, timeline=watched.timeline()))
     if exit_code and summary.events:
         raise typer.Exit(ANOMALIES_FOUND)
+
+
+def _require_other(target: str | None, log: Log) -> None:
+    """Refuse to put scores in the place of the log that they are of."""
+    if target is None or not Path(target).is_file():
+        return
+    if any(source.path.samefile(target) for source in log.sources):
+        raise UsageError("is the log itself", where=repr(target), hint="name another file with -o")

@@ -111,6 +111,7 @@ def train(
             detector = Detector.fit(log, settings, on_epoch=on_epoch)
     detector.save(target, force=force)
     card = read_card(target)
+    say_notes(console, card.training.notes[len(log.notes) :])  # what only training found out
     if json:
         show_json(card.to_dict() | {"model": str(target)})
     else:

@@ -12,6 +12,7 @@ from aster_cli.errors import DataError, UsageError
 from aster_cli.evaluation.baselines import BASELINES
 from aster_cli.evaluation.metrics import Metrics, evaluate
 from aster_cli.logs import SCORE_DTYPES, Log, is_scores_file, read_scores
+from aster_cli.logs.cells import parse_leniently
 from aster_cli.preparation import collect, sampling_period, segments_of
 from aster_cli.results import MachineId, Segment
 from aster_cli.scaling import SensorScaling
@@ -25,11 +26,30 @@ class Truth:
         labels: ``(row,)`` 0 or 1.
         machines: ``(row,)`` int64, equal for rows of one machine.
         timestamps: The log's own.
+        alias: ``(row,)`` the row of the sorted or merged log that stands for each; None if none was.
     """
 
     labels: NDArray[np.generic]
     machines: NDArray[np.int64]
     timestamps: pl.Series
+    alias: NDArray[np.int64] | None = None
+
+    def judge(
+        self,
+        scores: NDArray[np.float64],
+        threshold: NDArray[np.float64] | None = None,
+        *,
+        point_adjusted: bool = False,
+    ) -> Metrics:
+        """The metrics of scores of these rows, taken in the order of time."""
+        order = slice(None) if self.alias is None else np.argsort(self.alias, kind="stable")
+        return evaluate(
+            self.labels[order],
+            scores[order],
+            threshold=None if threshold is None else threshold[order],
+            groups=self.machines[order],
+            point_adjusted=point_adjusted,
+        )
 
 
 def truth_of(log: Log) -> Truth:
@@ -49,7 +69,7 @@ def truth_of(log: Log) -> Truth:
         timestamps.append(batch.keys["timestamp"])
     rows = slice(None) if log.alias is None else log.alias
     stamps = pl.concat(timestamps) if log.input_keys is None else log.input_keys["timestamp"]
-    return Truth(np.concatenate(labels)[rows], np.concatenate(machines)[rows], stamps)
+    return Truth(np.concatenate(labels)[rows], np.concatenate(machines)[rows], stamps, log.alias)
 
 
 def scores_with_labels(paths: Sequence[str], label_col: str) -> tuple[Truth, pl.DataFrame]:
@@ -78,7 +98,23 @@ def scores_with_labels(paths: Sequence[str], label_col: str) -> tuple[Truth, pl.
         machines = (
             table.select(pl.struct(ids).rank("dense")).to_series().to_numpy().astype(np.int64)
         )
-    return Truth(table[label_col].to_numpy(), machines, table["timestamp"]), table
+    labels = _numbers(table[label_col], paths[0])
+    return Truth(labels, machines, table["timestamp"]), table
+
+
+def _numbers(labels: pl.Series, where: str) -> NDArray[np.generic]:
+    """Labels as numbers; in CSV they are text."""
+    if labels.dtype != pl.String:
+        return labels.to_numpy()
+    truths = parse_leniently(labels, pl.Boolean()).cast(pl.Float64)
+    numbers = parse_leniently(labels, pl.Float64()).fill_null(truths)
+    if numbers.null_count():
+        row = int(numbers.is_null().arg_true()[0])
+        raise DataError(
+            f"label {labels[row]!r} in column {labels.name!r} is neither 0 nor 1",
+            where=f"{where}, row {row + 1}",
+        )
+    return numbers.to_numpy()
 
 
 def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False) -> Metrics:
@@ -104,11 +140,9 @@ def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False)
             where="the scores",
             hint="score this very log",
         )
-    return evaluate(
-        truth.labels,
+    return truth.judge(
         scores["score"].to_numpy(),
-        threshold=scores["threshold"].to_numpy(),
-        groups=truth.machines,
+        scores["threshold"].to_numpy(),
         point_adjusted=point_adjusted,
     )
 
@@ -122,23 +156,23 @@ def compare_baseline(
         name: One of `BASELINES`.
         truth: The labels.
         normal: Segments to learn from.
-        live: Segments of the labelled log, numbered by its rows.
+        live: Segments of the labelled log, sorted and merged as the labels' log was.
         seed: For those that draw.
     """
     scaling = SensorScaling.fit((segment.machine, segment.values) for segment in normal)
     peer = BASELINES[name](seed)
     peer.fit([scaling.scale(segment.values, segment.machine) for segment in normal])
     found = peer.score([scaling.scale(segment.values, segment.machine) for segment in live])
-    scores = np.full(len(truth.labels), np.nan)
+    scores = np.full(len(truth.labels), np.nan)  # a merged log has no more rows than the labels
     for segment, values in zip(live, found, strict=True):
         scores[segment.numbers] = values
-    return evaluate(truth.labels, scores, groups=truth.machines)
+    return truth.judge(scores if truth.alias is None else scores[truth.alias])
 
 
 def compare_random(truth: Truth, seed: int) -> Metrics:
     """The metrics of scores that know nothing."""
     scores = np.random.default_rng(seed).random(len(truth.labels))
-    return evaluate(truth.labels, scores, groups=truth.machines)
+    return truth.judge(scores)
 
 
 def segments(log: Log) -> list[Segment]:

@@ -36,8 +36,9 @@ def inspect_log(
         DataError: A row has no time, no id or no proper label; or time does not rise.
     """
     schema, time = log.schema, time or TimeConfig()
-    unit = schema.seconds_per_unit or 1.0
-    given = None if time.period is None else time.period / unit
+    # a whole number, for 60 s are to be 60 s: dividing by it is exact where multiplying is not
+    per_second = round(1.0 / (schema.seconds_per_unit or 1.0))
+    given = None if time.period is None else time.period * per_second
     watched_steps = StepWatch(schema.time_kind, time.max_gap, given)
     watched_sensors = SensorWatch(len(schema.sensors), log.n_rows, schema.time_kind)
     labelled = 0
@@ -45,7 +46,7 @@ def inspect_log(
         watched_steps.take(batch)
         watched_sensors.take(batch)
         labelled += 0 if batch.labels is None else int(batch.labels.sum())
-    steps = watched_steps.steps(schema.seconds_per_unit)
+    steps = watched_steps.steps(per_second)
     n_machines, machines = watched_steps.machines()
     start, end, span = watched_steps.span()
     sensors = watched_sensors.reports(schema.sensors, schema.sensor_dtypes)
@@ -64,8 +65,8 @@ def inspect_log(
         in_seconds=schema.seconds_per_unit is not None,
         start=start,
         end=end,
-        span=span * unit,
-        period=None if steps.period is None else steps.period * unit,
+        span=span / per_second,
+        period=None if steps.period is None else steps.period / per_second,
         period_steps=steps.period_steps,
         period_exact=steps.period_steps == steps.total,
         irregular_share=steps.irregular / steps.total if steps.total else None,

@@ -119,12 +119,15 @@ class StepWatch:
         last = max(self._machines.values(), key=lambda one: one.last)
         return first.start, last.end, float(last.last - first.first)
 
-    def steps(self, seconds_per_unit: float | None) -> Steps:
-        """What the steps came to; the log has ended."""
+    def steps(self, per_second: float) -> Steps:
+        """What the steps came to; the log has ended.
+
+        Args:
+            per_second: Units of the clock, by which the lengths of gaps are divided.
+        """
         exact = bool(self._held)
         if exact:
             self._judge_held()
-        unit = seconds_per_unit or 1.0
         period = self._period
         longest = sorted(self._longest, key=lambda item: (-item[0], -item[1]))
         return Steps(
@@ -138,7 +141,7 @@ class StepWatch:
                     machine=machine,
                     start=start,
                     end=end,
-                    length=step * unit,
+                    length=step / per_second,
                     periods=step / period,
                 )
                 for step, _, machine, start, end in longest

@@ -32,6 +32,9 @@ from aster_cli.model.vae import VaeEncoder, sample_posterior, sample_relaxed_pri
 RADII = (0.25, 8.0)
 """Range of a pseudo-anomaly's radius, in spreads of the hidden state."""
 
+SMALLEST_SPREAD = 1e-3
+"""Of the hidden state, whose norms inside are near 1: sensors at rest give none of their own."""
+
 
 class Reading(NamedTuple):
     """What the network makes of a batch of windows."""
@@ -152,7 +155,7 @@ class AsterNetwork(nn.Module):
     def track_spread(self, hidden: Float[Tensor, "batch n d"]) -> None:
         """Follow the root mean square deviation of h from its mean over the batch."""
         if self.training:
-            now = (hidden - hidden.mean(dim=0)).square().mean().sqrt()
+            now = (hidden - hidden.mean(dim=0)).square().mean().sqrt().clamp_min(SMALLEST_SPREAD)
             self.spread.copy_(now if self.spread == 0 else 0.95 * self.spread + 0.05 * now)
 
 

@@ -46,7 +46,8 @@ class SensorHead(nn.Module):
 
     def forward(self, hidden: Float[Tensor, "batch n d"]) -> Float[Tensor, "batch time sensor"]:
         """Return the expected values of every sensor at every row."""
-        return self.linear(hidden).unflatten(2, (-1, self.n_sensors)).flatten(1, 2)
+        rows: Tensor = self.linear(hidden).unflatten(2, (-1, self.n_sensors)).flatten(1, 2)
+        return rows
 
 
 _USES: tuple[Use, ...] = ("reconstruct", "displace")

@@ -15,9 +15,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch n d"]:
         """Embed the ``time / patch_size`` patches of every window."""
-        patches: Tensor = self.linear(
-            window.unflatten(1, (-1, self.patch_size)).flatten(start_dim=2)
-        )
+        rows = window.unflatten(1, (-1, self.patch_size))  # type: ignore[no-untyped-call]
+        patches: Tensor = self.linear(rows.flatten(start_dim=2))
         return patches
 
 

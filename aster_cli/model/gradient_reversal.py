@@ -1,4 +1,4 @@
-"""Gradient reversal: the identity on the way forward, −λ times the gradient on the way back.
+"""Gradient reversal: the identity on the way forward, -λ times the gradient on the way back.
 
 Ganin and Lempitsky, *Unsupervised Domain Adaptation by Backpropagation*, ICML 2015.
 """
@@ -22,9 +22,9 @@ class _Reversal(torch.autograd.Function):
         return -ctx.strength * gradients[0], None
 
 
-def reverse_gradient(x: Float[Tensor, "..."], strength: float) -> Float[Tensor, "..."]:
+def reverse_gradient(x: Float[Tensor, "*shape"], strength: float) -> Float[Tensor, "*shape"]:
     """Return `x`; its gradient arrives upstream multiplied by ``-strength``."""
-    reversed_: Float[Tensor, "..."] = _Reversal.apply(x, strength)
+    reversed_: Float[Tensor, "*shape"] = _Reversal.apply(x, strength)  # type: ignore[no-untyped-call]
     return reversed_
 
 

@@ -4,7 +4,6 @@ Sub-sequence k-nearest neighbours (the strongest simple peer on server logs): th
 distance to the `k` nearest stored windows, per element, so that its unit is one scaled unit.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,7 +25,7 @@ class NormalWindows(nn.Module):
         self.register_buffer("windows", flat)
         self.register_buffer("squared_norms", flat.square().sum(dim=1), persistent=False)
 
-    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch"]:
+    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, " batch"]:
         """Return the root mean square distance per element to the nearest stored windows."""
         flat = window.flatten(1)
         squared = (

@@ -1,7 +1,7 @@
 """Metrics beside those of baselines, with what they rest on."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,6 +12,7 @@ from aster_cli.render.text import NOTHING, count, plain, share
 Values = Mapping[str, float | int | None]
 
 
+@runtime_checkable
 class Metrics(Protocol):
     """What is shown of `aster_cli.evaluation.metrics.Metrics`, which lives next door."""
 

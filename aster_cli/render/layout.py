@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.progress import BarColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -135,6 +136,13 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> It
             line.append_text(Text.assemble(*parts, _GAP))
         line.rstrip()
         yield line
+
+
+def bar(width: int) -> BarColumn:
+    """A progress bar in the terminal's own colours."""
+    return BarColumn(
+        width, style=QUIET, complete_style="cyan", finished_style="cyan", pulse_style="cyan"
+    )
 
 
 def text(cell: Cell) -> Text:

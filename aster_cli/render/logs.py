@@ -214,7 +214,7 @@ def _findings(sensors: Sequence[SensorReport]) -> list[RenderableType]:
             continue
         shown.append(Text.assemble((kind, WARNING), (f": {advice}", QUIET)))
         if len(found) <= _DETAILED:
-            shown += [Indented(Paragraph(f"{name} {detail}")) for name, detail in found]
+            shown += [Indented(Paragraph(f"{name}: {detail}")) for name, detail in found]
         else:
             names = listed([name for name, _ in found], 40)
             shown.append(Indented(Paragraph(names)))

@@ -157,7 +157,7 @@ def _separation(epochs: Sequence[EpochRecord]) -> str | None:
     known = [epoch.separation for epoch in epochs if epoch.separation is not None]
     if not known:
         return None
-    return f"{known[-1]:.2f} between real and generated windows (0.5: none, 1: full)"
+    return f"{known[-1]:.2f} of real and generated held-out windows (0.5: none, 1: full)"
 
 
 def _training(epochs: Sequence[EpochRecord]) -> list[RenderableType]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from aster_cli.logs import Log
+from aster_cli.render.layout import bar
 
 Advance = Callable[[int], None]
 
@@ -19,7 +20,7 @@ def scoring_progress(console: Console, log: Log) -> Iterator[Advance]:
         return
     columns = (
         TextColumn("scoring"),
-        BarColumn(),
+        bar(24),
         TaskProgressColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
         TimeRemainingColumn(compact=True),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -32,10 +32,7 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
-from aster_cli.results import Event, SensorShare
-
-if TYPE_CHECKING:  # `aster_cli.scoring` imports torch
-    from aster_cli.scoring import ScoreSummary
+from aster_cli.results import Event, SensorShare, Status
 
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
@@ -46,15 +43,32 @@ _SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "rai
 _ARROWS = {1: "↑", -1: "↓", 0: "·"}
 _STATUSES = {
     "ok": "scored",
-    "provisional": "provisional",
+    "provisional": "scored provisionally",
     "gap": "in a segment shorter than a window",
     "missing": "missing cells",
     "short": "of a log shorter than a window",
 }
 
 
+@runtime_checkable
+class Summary(Protocol):
+    """What is shown of `aster_cli.scoring.ScoreSummary`, whose module imports torch."""
+
+    @property
+    def rows(self) -> Mapping[Status, int]:
+        """Rows by status."""
+
+    @property
+    def anomalies(self) -> int:
+        """Anomalous rows."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Events, in any order."""
+
+
 def score_summary(
-    summary: "ScoreSummary",
+    summary: Summary,
     *,
     name: str = "",
     timeline: Timeline | None = None,
@@ -127,11 +141,8 @@ def _counts(rows: Mapping[str, int], anomalies: int, n_events: int) -> list[Fact
     of_scored = f" ({share(anomalies / scored)} of scored rows)" if scored else ""
     events = f" in {count(n_events, 'event')}" if n_events else ""
     return [
-        (
-            "rows",
-            f"{count(total)}, {'all scored' if scored == total else count(scored) + ' scored'}",
-        ),
-        ("of these", other or None),
+        ("rows", f"{count(total)}, {'all' if scored == total else count(scored)} of them scored"),
+        ("the others", other or None),
         ("anomalies", f"{count(anomalies)}{of_scored}{events}" if anomalies else "none"),
     ]
 

@@ -70,8 +70,10 @@ def alike(values: Sequence[float | None], spread: float | None) -> list[str]:
     known = [abs(value) for value in values if value is not None]
     largest = max(known, default=0.0)
     scale = spread or largest
-    if not scale or largest >= 1e7 or largest < 1e-4:
+    if not scale:
         return [number(value) for value in values]
+    if largest >= 1e7 or largest < 1e-4:
+        return [f"{value:.2e}" if value else number(value) for value in values]
     decimals = min(max(1 - math.floor(math.log10(scale)), 0), 6)
     return [NOTHING if value is None else f"{value:,.{decimals}f}" for value in values]
 
@@ -99,7 +101,7 @@ def duration(seconds: float | None) -> str:
     """A length of time in its two largest units: ``2 h 15 min``."""
     if seconds is None:
         return NOTHING
-    if seconds < 60 and abs(seconds - round(seconds)) > 1e-6:
+    if 0 < seconds < 1 or (seconds < 60 and abs(seconds - round(seconds)) > 1e-6):
         unit, name = next((u for u in _SMALL_UNITS if seconds >= u[0] * 0.9995), _SMALL_UNITS[-1])
         return f"{seconds / unit:.3g} {name}"
     left = round(seconds)

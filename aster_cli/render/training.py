@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from aster_cli.checkpoint import EpochRecord
+from aster_cli.render.layout import QUIET, bar
 from aster_cli.render.text import number
 
 OnEpoch = Callable[[EpochRecord, int], None]
@@ -15,7 +16,7 @@ OnEpoch = Callable[[EpochRecord, int], None]
 EVERY = 4
 """Epochs from one plain line to the next."""
 
-PHASES = {"fit": "learning", "refit": "learning the held-out rest"}
+PHASES = {"fit": "learning", "refit": "finishing"}
 
 
 @contextmanager
@@ -45,15 +46,10 @@ def _phase(record: EpochRecord) -> str:
 
 
 def _standing(record: EpochRecord) -> str:
-    """What training has come to: how well the window is rebuilt, how well anomalies are told."""
-    parts = [
-        f"{words} {number(record.losses[name], 3)}"
-        for name, words in (
-            ("window_reconstruction", "reconstruction"),
-            ("classification", "classification"),
-        )
-        if name in record.losses
-    ]
+    """What training has come to: how well windows are rebuilt and anomalies told from them."""
+    parts = []
+    if "window_reconstruction" in record.losses:
+        parts.append(f"reconstruction {number(record.losses['window_reconstruction'], 3)}")
     if record.separation is not None:
         parts.append(f"separation {record.separation:.2f}")
     return ", ".join(parts)
@@ -65,8 +61,8 @@ class _Bars:
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[standing]}", style="dim"),
+            bar(16),
+            TextColumn("{task.fields[standing]}", style=QUIET),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,

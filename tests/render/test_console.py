@@ -14,7 +14,7 @@ from aster_cli.render.sparklines import LEVELS
 class Terminal(io.StringIO):
     """A stream that says that it is a terminal."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True

@@ -1,0 +1,110 @@
+"""Where a setting comes from: flag, environment, aster.toml, default, in this order."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import FAST, Aster, Save
+from tests.tiny_detector import wave
+
+Refused = Callable[..., str]
+
+# No multiple of a token: the message prints the value back, and nothing needs to be trained.
+IN_FILE, IN_ENVIRONMENT, IN_FLAG = "9", "10", "11"
+
+
+def refused_window(refused: Refused, *flags: str) -> str:
+    """The window size that ``aster train`` came to."""
+    complaint = refused(2, "train", "nowhere.csv", *flags)
+    return complaint.partition("--window-size: ")[2].partition(" ")[0] or complaint
+
+
+def test_flag_beats_environment_beats_file_beats_default(
+    refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # an operator must be able to tell which of the four is in force
+    assert "nowhere.csv" in refused_window(refused)
+    save(f"[train]\nwindow-size = {IN_FILE}\n", "aster.toml")
+    assert refused_window(refused) == IN_FILE
+    monkeypatch.setenv("ASTER_WINDOW_SIZE", IN_ENVIRONMENT)
+    assert refused_window(refused) == IN_ENVIRONMENT
+    assert refused_window(refused, "--window-size", IN_FLAG) == IN_FLAG
+
+
+def test_config_names_another_file(
+    refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # one file per plant, chosen in the call or in the environment; ./aster.toml is then not read
+    save(f"[train]\nwindow-size = {IN_FILE}\n", "aster.toml")
+    save(f"[train]\nwindow-size = {IN_FLAG}\n", "plant.toml")
+    assert refused_window(refused, "--config", "plant.toml") == IN_FLAG
+    monkeypatch.setenv("ASTER_CONFIG", "plant.toml")
+    assert refused_window(refused) == IN_FLAG
+
+
+def test_settings_of_another_command_do_not_count(refused: Refused, save: Save) -> None:
+    # the same key may mean something else there
+    save("[score]\nsort = true\n[train]\nbackbone = 'none'\n", "aster.toml")
+    assert "nowhere.csv" in refused(2, "train", "nowhere.csv")
+
+
+def test_settings_reach_the_model(aster: Aster, save: Save) -> None:
+    # what was resolved is recorded, wherever it came from
+    save("[train]\nsteps = 2\nbackbone = 'none'\nexclude-cols = ['s0', 's2']\n", "aster.toml")
+    log = save(wave(200), "log.csv")
+    found = json.loads(aster("train", log, "--window-size", "8", "--json").out)
+    assert found["config"]["training"]["steps"] == 2
+    assert found["schema"]["log"]["sensors"] == ["s1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[train]\nwindow_size = 8\n", "did you mean 'window-size'?"),
+        ("[train]\nlora-ranks = 8\n", "did you mean 'lora-rank'?"),
+        ("[trian]\nsteps = 8\n", "did you mean 'train'?"),
+        ("steps = 8\n", "there is no command 'steps'"),
+        ("train = 8\n", "[train] is not a table"),
+        ("[train\n", "is not TOML"),
+        ("[train]\nsteps = 'many'\n", "--steps"),
+    ],
+)
+def test_an_unknown_key_is_exit_2_and_names_the_nearest(
+    text: str, said: str, aster: Aster, save: Save
+) -> None:
+    # a misspelt setting that is silently ignored is believed to be in force
+    save(text, "aster.toml")
+    ended = aster("train", "nowhere.csv")
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_named_file_that_is_not_there_is_exit_2(refused: Refused) -> None:
+    # the default file may be missing, a named one may not
+    assert "plant.toml: cannot be read" in refused(2, "train", "x.csv", "--config", "plant.toml")
+
+
+@pytest.mark.parametrize("where", ["flag", "environment", "file"])
+def test_json_errors_however_json_was_asked_for(
+    where: str, refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a script that parses stderr sets this once, in its environment
+    flags = ["--json"] if where == "flag" else []
+    if where == "environment":
+        monkeypatch.setenv("ASTER_JSON", "1")
+    if where == "file":
+        save("[score]\njson = true\n", "aster.toml")
+    complaint = json.loads(refused(4, "score", "nowhere.csv", "-m", "nowhere.aster", *flags))
+    assert complaint.keys() == {"error", "exit_code"}
+    assert complaint["exit_code"] == 4
+    assert "nowhere.aster" in complaint["error"]
+
+
+def test_a_setting_in_the_file_is_seen_without_a_training(aster: Aster, save: Save) -> None:
+    # a flag that is a switch works from the file as well
+    save("[train]\nquiet = true\n", "aster.toml")
+    log = save(wave(200), "log.csv")
+    assert aster("train", log, *FAST).err == ""
+    assert Path("log.aster").is_dir()

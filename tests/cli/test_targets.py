@@ -1,0 +1,155 @@
+"""Where results go: never over something else unasked, never half-written."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import polars as pl
+import pytest
+
+from aster_cli.logs import Log
+from aster_cli.scoring import WindowReader
+from tests.cli.conftest import FAST, Aster, Save, files_here
+from tests.tiny_detector import wave
+
+Refused = Callable[..., str]
+needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+
+
+@pytest.fixture
+def log(save: Save) -> str:
+    return save(wave(200), "log.csv")
+
+
+def test_the_model_is_named_after_the_first_log(aster: Aster, save: Save) -> None:
+    # beside the caller, not beside the log: logs often lie where nobody may write
+    log = save(wave(200), "logs/pump.csv")
+    assert aster("train", log, *FAST).code == 0
+    assert Path("pump.aster", "manifest.json").is_file()
+
+
+def test_a_model_is_replaced_only_with_force(log: str, aster: Aster, refused: Refused) -> None:
+    # a trained model may be hours of work
+    assert aster("train", log, *FAST).code == 0
+    first = files_here()
+    assert "--force" in refused(2, "train", log, *FAST)
+    assert aster("train", log, *FAST, "--seed", "1", "--force").code == 0
+    assert files_here().keys() == first.keys()
+    assert files_here() != first
+
+
+@pytest.mark.parametrize("target", ["log.csv", "folder"])
+def test_force_replaces_models_only(target: str, log: str, refused: Refused) -> None:
+    # --force with a slip of the finger must not delete a folder of data
+    Path("folder").mkdir()
+    assert "is no model directory" in refused(2, "train", log, "-o", target, "--force", *FAST)
+
+
+@pytest.mark.parametrize(
+    "command", [("train", *FAST, "-o", "no/m.aster"), ("score", "-m", "MODEL", "-o", "no/s.csv")]
+)
+def test_a_target_in_no_directory_is_exit_2(
+    command: tuple[str, ...], log: str, model: Path, refused: Refused
+) -> None:
+    # said before an hour of training, not after it
+    arguments = [str(model) if argument == "MODEL" else argument for argument in command[1:]]
+    assert "no" in refused(2, command[0], log, *arguments)
+
+
+def test_an_unwritable_directory_is_exit_2_before_training(
+    log: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root may write anywhere, so the system's answer is given here
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "cannot be written" in refused(2, "train", log, *FAST)
+
+
+def test_a_disk_that_fills_up_while_saving_is_exit_2(
+    log: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the end of a long training is where disks are found to be full
+    def refuse(**kwargs: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    complaint = refused(2, "train", log, *FAST, "-q")
+    assert "log.aster: cannot be written (No space left on device)" in complaint
+
+
+def test_a_write_protected_scores_file_stays(
+    log: str, model: Path, save: Save, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # renaming over it would succeed where writing to it would not
+    save("kept\n", "scores.csv")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "write-protected" in refused(2, "score", log, "-m", model, "-o", "scores.csv")
+
+
+@needs_full_disk
+@pytest.mark.parametrize("flags", [("-o", "/dev/full", "--output-format", "csv"), ("--json",)])
+def test_a_full_disk_is_exit_2(
+    flags: tuple[str, ...], log: str, model: Path, refused: Refused
+) -> None:
+    # half a file must not pass for a whole one
+    if flags == ("--json",):
+        pytest.skip("standard output of this process is no device")
+    assert "No space left" in refused(2, "score", log, "-m", model, "-q", *flags)
+
+
+@pytest.mark.parametrize("target", ["scores.xls", "scores"])
+def test_an_unknown_output_format_is_exit_2(
+    target: str, log: str, model: Path, refused: Refused
+) -> None:
+    # no guess about what a spreadsheet suffix was to mean
+    assert "is no format to write" in refused(2, "score", log, "-m", model, "-o", target)
+
+
+def test_scores_never_replace_their_own_log(log: str, model: Path, refused: Refused) -> None:
+    # raw data are the one thing that cannot be made again
+    Path("same.csv").symlink_to(log)
+    for target in (log, "same.csv"):
+        assert "is the log itself" in refused(2, "score", log, "-m", model, "-o", target)
+
+
+def test_an_interrupted_scoring_leaves_the_old_scores(
+    log: str, model: Path, save: Save, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a dashboard that reads the file meanwhile must see yesterday's scores or today's
+    save("yesterday\n", "scores.csv")
+    monkeypatch.setattr(Log.batches, "__defaults__", (32,))
+    read = WindowReader.read
+    calls = iter(range(99))
+
+    def interrupted(self: WindowReader, windows: object) -> object:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return read(self, windows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WindowReader, "read", interrupted)
+    assert "interrupted" in refused(130, "score", log, "-m", model, "-o", "scores.csv")
+
+
+def test_an_internal_error_while_scoring_leaves_no_scores(
+    log: str, model: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a bug of ours is exit 70, never 1, and never a truncated file
+    def broken(self: WindowReader, windows: object) -> NoReturn:
+        raise ZeroDivisionError("by a bug")
+
+    monkeypatch.setattr(WindowReader, "read", broken)
+    complaint = refused(70, "score", log, "-m", model, "-o", "scores.csv")
+    assert "ZeroDivisionError" in complaint
+    assert "--debug" in complaint
+
+
+def test_the_scores_file_replaces_the_old_one_whole(
+    log: str, model: Path, save: Save, aster: Aster
+) -> None:
+    # a shorter file over a longer one must not keep the longer one's tail
+    save("x" * 1_000_000, "scores.csv")
+    assert aster("score", log, "-m", model, "-o", "scores.csv").code == 0
+    assert pl.read_csv("scores.csv").height == 200
+    assert set(files_here()) == {"log.csv", "scores.csv"}

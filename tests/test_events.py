@@ -1,0 +1,159 @@
+"""Anomalous rows into events: the same events however the rows arrive."""
+
+import itertools
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aster_cli.attribution import attribute
+from aster_cli.events import EventTracker, event_id
+from aster_cli.results import Event
+from tests.ragged_logs import cuts_of
+
+START = datetime(2026, 1, 1)
+SENSORS = ("speed", "load", "heat", "flow", "noise", "level", "tilt")
+
+
+def follow(
+    marks: str, *, merge_gap: int = 2, cuts: tuple[int, ...] = (), finished: bool = True
+) -> tuple[list[str], list[Event]]:
+    """Follow a drawing of rows, # is anomalous; return the name at every # and the closed events."""
+    tracker = EventTracker(
+        ("pump",),
+        model_id="0123456789ab",
+        merge_gap=merge_gap,
+        seconds_per_unit=1e-9,
+        sensors=SENSORS,
+    )
+    rng = np.random.default_rng(0)
+    scores = rng.random(len(marks))
+    residual = rng.normal(size=(len(marks), len(SENSORS))).astype(np.float32)
+    names = []
+    for start, stop in itertools.pairwise([0, *cuts, len(marks)]):
+        places = np.array([i for i in range(start, stop) if marks[i] == "#"], dtype=np.int64)
+        names += tracker.follow(
+            places - start,
+            stop - start,
+            timestamps=pl.Series(
+                [START + timedelta(seconds=int(i)) for i in places], dtype=pl.Datetime("us")
+            ),
+            time=places.astype(np.float64) * 1e9,
+            scores=scores[places],
+            severities=100.0 * scores[places],
+            attribution=attribute(residual[places]),
+        )
+    if finished:
+        tracker.finish()
+    return names, tracker.closed
+
+
+def seconds(event: Event) -> tuple[int, int]:
+    """The rows that an event starts and ends at."""
+    assert isinstance(event.start, datetime)
+    assert isinstance(event.end, datetime)
+    return (event.start - START).seconds, (event.end - START).seconds
+
+
+@pytest.mark.parametrize(
+    ("marks", "spans"),
+    [
+        ("......", []),
+        (".##...", [(1, 2)]),
+        ("#..#...", [(0, 3)]),
+        ("#...#...", [(0, 0), (4, 4)]),
+        ("##.#..##....#", [(0, 7), (12, 12)]),
+    ],
+)
+def test_runs_merge_across_short_gaps_only(marks: str, spans: list[tuple[int, int]]) -> None:
+    """Two rows between two runs are one incident (merge_gap 2), three are two incidents."""
+    names, events = follow(marks)
+    assert [seconds(event) for event in events] == spans
+    assert len(set(names)) == len(events)
+    assert sum(event.n_rows for event in events) == marks.count("#")
+
+
+@pytest.mark.parametrize(("marks", "is_open"), [("##", True), ("##..", True), ("##...", False)])
+def test_an_event_near_the_end_is_open(marks: str, is_open: bool) -> None:
+    """It may go on in the next file; once merge_gap rows have passed it cannot."""
+    assert [event.open for event in follow(marks)[1]] == [is_open]
+    assert len(follow(marks, finished=False)[1]) == (not is_open)
+
+
+@given(marks=st.text("#.", max_size=40), data=st.data())
+def test_batches_do_not_change_events(marks: str, data: st.DataObject) -> None:
+    """An alarm that changed its name between two runs would be sent out twice."""
+    cuts = data.draw(cuts_of(len(marks)))
+    assert follow(marks, cuts=cuts) == follow(marks)
+
+
+def test_an_event_says_what_happened_in_its_rows() -> None:
+    """Its peak, size and length are what an on-call engineer reads first."""
+    names, (event,) = follow(".#.##....")
+    scores = np.random.default_rng(0).random(9)
+    peak = max((1, 3, 4), key=lambda row: scores[row])
+    assert event.peak_time == START + timedelta(seconds=peak)
+    assert event.peak_score == scores[peak]
+    assert event.severity == pytest.approx(100.0 * scores[peak])
+    assert event.duration_s == 3.0
+    assert event.machine == ("pump",)
+    assert set(names) == {event.event_id}
+
+
+def test_counters_have_no_duration() -> None:
+    """Ten strokes are not ten seconds."""
+    tracker = EventTracker((), model_id="m", merge_gap=0, seconds_per_unit=None, sensors=("a",))
+    tracker.follow(
+        np.array([0]),
+        1,
+        timestamps=pl.Series([7]),
+        time=np.array([7.0]),
+        scores=np.array([1.0]),
+        severities=np.array([95.0]),
+        attribution=attribute(np.array([[1.0]], dtype=np.float32)),
+    )
+    tracker.finish()
+    assert tracker.closed[0].duration_s is None
+
+
+@given(st.text("#.", min_size=1, max_size=30))
+def test_an_events_shares_sum_to_one(marks: str) -> None:
+    """Also where its rows together name more sensors than an event shows."""
+    for event in follow(marks)[1]:
+        shares = [top.share for top in event.top_sensors]
+        assert sum(shares) == pytest.approx(1.0)
+        assert shares == sorted(shares, reverse=True)
+        assert len(shares) == 5
+        assert all(top.direction in (-1, 0, 1) for top in event.top_sensors)
+
+
+def test_directions_are_weighed_by_share() -> None:
+    """One row with a trace of the other sign must not turn an event's arrow round."""
+    tracker = EventTracker((), model_id="m", merge_gap=0, seconds_per_unit=None, sensors=("a", "b"))
+    residual = np.array([[-3.0, 0.0], [0.1, 5.0]], dtype=np.float32)
+    tracker.follow(
+        np.array([0, 1]),
+        2,
+        timestamps=pl.Series([0, 1]),
+        time=np.array([0.0, 1.0]),
+        scores=np.ones(2),
+        severities=np.full(2, 95.0),
+        attribution=attribute(residual),
+    )
+    tracker.finish()
+    assert {top.sensor: top.direction for top in tracker.closed[0].top_sensors} == {"a": -1, "b": 1}
+
+
+def test_names_tell_models_machines_and_times_apart() -> None:
+    """Two machines that fail at the same second are two events."""
+    names = {
+        event_id(model, machine, start)
+        for model in ("m1", "m2")
+        for machine in ((), ("a",), ("a", "b"), ("ab",))
+        for start in (START, START + timedelta(seconds=1))
+    }
+    assert len(names) == 16
+    assert all(len(name) == 12 and int(name, 16) >= 0 for name in names)

@@ -1,0 +1,213 @@
+"""The training loop: reproducible, watched on rows that it does not learn from."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aster_cli import training
+from aster_cli.errors import UsageError
+from aster_cli.model.aster import AsterNetwork
+from aster_cli.results import EpochResult
+from aster_cli.training import EPOCHS, PATIENCE, Schedule, examine, train
+from aster_cli.windows import TrainingWindows
+from tests.tiny_network import WINDOW_SIZE, tiny_network, tiny_windows
+
+CPU = torch.device("cpu")
+TERMS = {"window_reconstruction", "hidden_reconstruction", "kl", "classification"}
+
+Weights = dict[str, Tensor]
+
+
+def log(n_rows: int, first: int = 0) -> TrainingWindows:
+    """Windows of a wave in three sensors."""
+    rows = np.arange(first, first + n_rows)[:, None]
+    wave = np.sin(0.4 * rows) * np.array([1.0, -0.5, 2.0])
+    noise = np.random.default_rng(first).normal(0.0, 0.1, (n_rows, 3))
+    return TrainingWindows([(wave + noise).astype(np.float32)], WINDOW_SIZE)
+
+
+NORMAL, HELD_OUT = log(200), log(60, first=1000)
+
+
+def schedule(steps: int = EPOCHS, **changes: Any) -> Schedule:
+    values = {
+        "steps": steps,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "reversal_strength": 1.0,
+        "reversal_from": 0.0,
+        "seed": 3,
+    }
+    return Schedule(**{**values, **changes})
+
+
+def weights_of(network: AsterNetwork) -> Weights:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def run(
+    plan: Schedule, held_out: TrainingWindows = HELD_OUT
+) -> tuple[AsterNetwork, list[EpochResult], list[Weights]]:
+    """Train; return the network, the results, and the weights at the end of every epoch."""
+    network = tiny_network()
+    results, live = [], []
+    for result in train(network, NORMAL, held_out, plan, CPU):
+        results.append(result)
+        live.append(weights_of(network))
+    return network, results, live
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
+    """Make held-out losses follow a script."""
+
+    def install(losses: list[float]) -> None:
+        script: Iterator[float] = iter(losses)
+
+        def examined(*_: object) -> tuple[dict[str, float], float]:
+            terms = dict.fromkeys(TERMS, 0.0) | {"window_reconstruction": next(script)}
+            return terms, 0.5
+
+        monkeypatch.setattr(training, "examine", examined)
+
+    return install
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    """A detector that cannot be made again cannot be trusted or repaired."""
+    first, again, other = (weights_of(run(schedule(6, seed=seed))[0]) for seed in (3, 3, 4))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_every_epoch_is_told() -> None:
+    """Progress, the model card and the plots rest on these results."""
+    _, results, _ = run(schedule(EPOCHS + 3))
+    assert [result.epoch for result in results] == list(range(1, len(results) + 1))
+    steps = [result.step for result in results]
+    assert steps == sorted(set(steps))
+    for result in results:
+        assert result.losses.keys() == result.held_out.keys() == TERMS
+        assert all(np.isfinite([*result.losses.values(), *result.held_out.values()]))
+        assert result.separation is not None
+        assert 0.0 <= result.separation <= 1.0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 13])
+def test_any_number_of_steps_trains(steps: int) -> None:
+    """Short runs are how people try things out; a schedule must not divide by zero there."""
+    _, results, _ = run(schedule(steps), HELD_OUT.none())
+    assert len(results) == min(EPOCHS, steps)
+    assert results[-1].step == steps
+
+
+@pytest.mark.parametrize("held_out", [HELD_OUT, HELD_OUT.none()], ids=["watched", "alone"])
+def test_a_training_that_fails_says_so(held_out: TrainingWindows) -> None:
+    """Weights that are not numbers would score every row as missing, with exit code 0."""
+    with pytest.raises(UsageError, match="does not converge; take a smaller learning rate"):
+        run(schedule(learning_rate=1e30), held_out)
+
+
+def test_nothing_is_held_out_of_a_short_log() -> None:
+    """Then the last weights stand, and nothing is claimed about unseen windows."""
+    network, results, live = run(schedule(), HELD_OUT.none())
+    assert {result.separation for result in results} == {None}
+    assert all(result.held_out == {} for result in results)
+    assert same(weights_of(network), live[-1])
+
+
+def test_watching_does_not_change_the_training() -> None:
+    """Held-out windows choose among epochs; they may not leak into one."""
+    _, watched, _ = run(schedule())
+    _, alone, _ = run(schedule(), HELD_OUT.none())
+    for one, other in zip(watched, alone, strict=False):
+        assert one.losses == other.losses
+
+
+def test_the_best_weights_are_restored(scripted: Callable[[list[float]], None]) -> None:
+    """Not the live ones under another name: a view would follow every later step."""
+    scripted([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    network, results, live = run(schedule())
+    assert len(results) == 2 + PATIENCE
+    assert same(weights_of(network), live[1])
+    assert not same(live[1], live[-1])
+    assert network.spread == live[1]["spread"] != live[-1]["spread"]
+
+
+def test_training_stops_when_nothing_gets_better(scripted: Callable[[list[float]], None]) -> None:
+    """Patience counts from the best epoch, and equal is not better."""
+    scripted([1.0] * EPOCHS)
+    assert len(run(schedule())[1]) == 1 + PATIENCE
+
+
+def test_training_goes_on_while_it_gets_better(scripted: Callable[[list[float]], None]) -> None:
+    """A slow descent is no reason to stop."""
+    scripted([1.0 / (epoch + 1) for epoch in range(EPOCHS)])
+    network, results, live = run(schedule())
+    assert len(results) == EPOCHS
+    assert same(weights_of(network), live[-1])
+
+
+def test_a_trained_network_is_ready_to_score() -> None:
+    """In training mode the spread would go on moving with every log that is scored."""
+    network, _, _ = run(schedule(2))
+    assert not network.training
+
+
+def test_training_learns() -> None:
+    """The plainest check that gradients flow downhill where they should."""
+    _, results, _ = run(schedule(80, learning_rate=3e-3, batch_size=8), HELD_OUT.none())
+    first, last = results[0].losses, results[-1].losses
+    assert last["window_reconstruction"] < 0.5 * first["window_reconstruction"]
+
+
+def test_reversal_rises_in_the_first_training_and_is_full_in_the_second() -> None:
+    """The generator gets harder over training; a further one goes on where the first ended."""
+    _, fresh, _ = run(schedule(), HELD_OUT.none())
+    strengths = [result.reversal_strength for result in fresh]
+    assert strengths[0] == 0.0
+    assert strengths == sorted(set(strengths))
+    assert 0.9 < strengths[-1] <= 1.0
+    _, further, _ = run(schedule(3, reversal_from=1.0), HELD_OUT.none())
+    assert all(result.reversal_strength == pytest.approx(1.0, rel=1e-3) for result in further)
+
+
+@pytest.mark.parametrize(("strength", "moves"), [(0.0, False), (1.0, True)])
+def test_without_reversal_the_displacement_head_only_decays(strength: float, moves: bool) -> None:
+    """The ablation needs a generator that classification never taught."""
+    before = tiny_network().decoder.heads["displace"][1].weight  # type: ignore[index]
+    network, _, _ = run(schedule(reversal_strength=strength), HELD_OUT.none())
+    after = network.decoder.heads["displace"][1].weight  # type: ignore[index]
+    ratio = (after / before).detach()
+    assert (ratio.max() - ratio.min() > 1e-3).item() == moves
+
+
+def test_what_is_frozen_stays() -> None:
+    """An optimiser given all parameters would decay the LLM's weights even without a gradient."""
+    network = tiny_network()
+    network.skip.requires_grad_(False)
+    before = weights_of(network)
+    for _ in train(network, NORMAL, HELD_OUT, schedule(3), CPU):
+        pass
+    after = weights_of(network)
+    assert all(torch.equal(before[n], after[n]) for n in before if n.startswith("skip."))
+    assert not same(before, after)
+
+
+def test_an_examination_leaves_no_trace() -> None:
+    """Neither weights nor the stream of random numbers may show that somebody looked."""
+    network = tiny_network()
+    network.track_spread(network.hidden(tiny_windows(8)).detach())
+    before, state = weights_of(network), torch.get_rng_state()
+    first = examine(network, tiny_windows(20), seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert same(weights_of(network), before)
+    assert examine(network, tiny_windows(20), seed=1) == first

@@ -1,0 +1,44 @@
+"""An ASTER network small enough for any test, and windows for it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aster_cli.config import ModelConfig
+from aster_cli.model.aster import AsterNetwork, build_network
+
+N_SENSORS = 3
+WINDOW_SIZE = 16
+PATCH_SIZE = 4
+N_TOKENS = WINDOW_SIZE // PATCH_SIZE
+NETWORK_WIDTH = 16
+LATENT_WIDTH = 4
+
+
+def tiny_config(**changes: Any) -> ModelConfig:
+    """A resolved configuration of a few thousand weights, without an LLM."""
+    sizes = {
+        "window_size": WINDOW_SIZE,
+        "stride": PATCH_SIZE,
+        "patch_size": PATCH_SIZE,
+        "width": NETWORK_WIDTH,
+        "latent_width": LATENT_WIDTH,
+        "backbone": "none",
+    }
+    return ModelConfig(**{**sizes, **changes})
+
+
+def tiny_network(**changes: Any) -> AsterNetwork:
+    """The network of `tiny_config`, the same weights every time."""
+    torch.manual_seed(0)
+    return build_network(tiny_config(**changes), N_SENSORS, None)
+
+
+def tiny_windows(n: int, seed: int = 0) -> Tensor:
+    """Scaled windows of three sensors that move together: ``(n, 16, 3)``."""
+    draw = torch.Generator().manual_seed(seed)
+    phase = 6.3 * torch.rand(n, 1, 1, generator=draw)
+    wave = torch.sin(phase + 0.4 * torch.arange(WINDOW_SIZE)[:, None])
+    noise = 0.1 * torch.randn(n, WINDOW_SIZE, N_SENSORS, generator=draw)
+    return wave * torch.tensor([1.0, -0.5, 2.0]) + noise
