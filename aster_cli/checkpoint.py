@@ -408,11 +408,17 @@ def _calibration(
 
 
 def _read_manifest(path: Path) -> Manifest:
-    if not path.exists():
+    try:
+        exists, looks_right = path.exists(), is_model(path)
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"cannot be read ({error.strerror})", where=str(path), hint="check its permissions"
+        ) from error
+    if not exists:
         raise ModelDirectoryError(
             "there is no such model", where=str(path), hint="`aster train` makes one"
         )
-    if not is_model(path):
+    if not looks_right:
         raise ModelDirectoryError(
             "is no model directory (it has no manifest.json)", where=str(path)
         )

@@ -15,11 +15,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from aster_cli.backbones import Backbone, load_backbone
+from aster_cli.assembly import Blueprint, Trained, configured_backbone, keep
 from aster_cli.calibration import ENOUGH_ROWS, Calibration, ReadingScale, ScoreTable, join_readings
 from aster_cli.checkpoint import (
-    Adapter,
-    Arrays,
     Checkpoint,
     EpochRecord,
     Manifest,
@@ -36,10 +34,7 @@ from aster_cli.defaults import resolve, training_steps
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log, LogSchema, open_log
-from aster_cli.model.aster import AsterNetwork, build_network
-from aster_cli.model.backbone import lora_of, merge_lora
-from aster_cli.model.device import dtype_of, find_device, resolve_precision
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.preparation import (
     Split,
     collect,
@@ -60,9 +55,6 @@ Logs = str | Path | Sequence[str | Path] | Log
 OnEpoch = Callable[[EpochRecord, int], None]
 """Told after every epoch: its record, and the steps of its phase in all."""
 
-STORED_WINDOWS = 4000
-NORMAL_WINDOWS = "normal_windows"
-LLM_PREFIX = "context.backbone.llm."
 REFIT = 0.4
 """Share of steps and of the learning rate that the second training gets."""
 
@@ -77,14 +69,6 @@ class _Parts:
     train: TrainingWindows
     early_stopping: TrainingWindows
     everything: TrainingWindows
-
-
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """A network's trained parts, as they are kept."""
-
-    adapter: Adapter | None
-    weights: Arrays
 
 
 class Detector:
@@ -116,6 +100,7 @@ class Detector:
             BackboneError: The language model is not at hand.
         """
         config = config or DetectorConfig()
+        backbone = configured_backbone(config.model)
         with _opened(logs, config) as log:
             series, span = collect(log.batches())
         source, series, left_out = drop_empty_sensors(log.schema, series)
@@ -135,9 +120,9 @@ class Detector:
             precision=resolve_precision(config.training.precision, device),
             threads=torch.get_num_threads(),
         )
-        backbone = _backbone(config)
+        blueprint = Blueprint(config.model, len(source.sensors), backbone, scoring, device)
         torch.manual_seed(config.training.seed)
-        network = _new_network(config, len(source.sensors), backbone, scoring).to(device)
+        network = blueprint.untrained()
         epochs: list[EpochRecord] = []
 
         def run(phase: str, windows: TrainingWindows, watched: TrainingWindows) -> None:
@@ -149,11 +134,10 @@ class Detector:
 
         run("fit", parts.train, parts.early_stopping)
         # calibrated before the network sees the rows that it is calibrated on
-        trained = _keep(network, parts.train)
-        reader = _reader(trained, backbone, config, len(source.sensors), scoring, device)
+        reader = blueprint.reader(keep(network, parts.train))
         calibration = _calibrate(splits, reader, scaling, schema, config)
         run("refit", parts.everything, parts.everything.none())
-        trained = _keep(network, parts.everything)
+        trained = keep(network, parts.everything)
         checkpoint = Checkpoint(
             config=config,
             schema=schema,
@@ -186,8 +170,9 @@ class Detector:
         """A scorer of an open log, whose tables stream in bounded memory."""
         made = self.checkpoint
         schema, sensors = made.schema, made.schema.log.sensors
-        place = find_device(device)
-        trained = _Trained(made.adapter, made.weights)
+        blueprint = Blueprint(
+            made.config.model, len(sensors), made.backbone, made.scoring, find_device(device)
+        )
         torch.set_num_threads(min(made.scoring.threads, os.cpu_count() or 1))
 
         def open_tracker(machine: MachineId) -> EventTracker:
@@ -201,7 +186,7 @@ class Detector:
 
         return LogScorer(
             log,
-            reader=_reader(trained, made.backbone, made.config, len(sensors), made.scoring, place),
+            reader=blueprint.reader(Trained(made.adapter, made.weights)),
             calibration=made.calibration,
             open_stream=lambda machine: _stream(machine, made.scaling, schema, made.config),
             open_tracker=open_tracker,
@@ -270,24 +255,6 @@ def _prepare(
     )
 
 
-def _backbone(config: DetectorConfig) -> Backbone | None:
-    model = config.model
-    return (
-        None if model.backbone == "none" else load_backbone(model.backbone, model.backbone_layers)
-    )
-
-
-def _new_network(
-    config: DetectorConfig, n_sensors: int, backbone: Backbone | None, scoring: Scoring
-) -> AsterNetwork:
-    """An untrained network, LoRA included."""
-    dtype = dtype_of(scoring.precision)
-    network = build_network(config.model, n_sensors, backbone, compute_dtype=dtype)
-    if network.context is not None and config.model.lora_rank:
-        network.context.backbone.add_lora(config.model.lora_rank)
-    return network
-
-
 def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
     """The first training in full; the second, over the whole log, shorter and from where it was."""
     steps = config.training.steps or training_steps(n_windows)
@@ -300,51 +267,6 @@ def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
         reversal_from=1.0 if again else 0.0,
         seed=config.training.seed,
     )
-
-
-def _keep(network: AsterNetwork, windows: TrainingWindows) -> _Trained:
-    """What scoring needs of a network, on the CPU and apart from it."""
-    adapter = None
-    if network.context is not None and network.context.backbone.has_lora:
-        config, weights = lora_of(network.context.backbone.llm)
-        adapter = Adapter(config, {name: w.numpy().copy() for name, w in weights.items()})
-    own = {
-        name: value.detach().cpu().numpy().copy()
-        for name, value in network.state_dict().items()
-        if not name.startswith(LLM_PREFIX)
-    }
-    return _Trained(adapter, own | {NORMAL_WINDOWS: windows.evenly(STORED_WINDOWS)})
-
-
-def _reader(
-    trained: _Trained,
-    backbone: Backbone | None,
-    config: DetectorConfig,
-    n_sensors: int,
-    scoring: Scoring,
-    device: torch.device,
-) -> WindowReader:
-    """The trained network for scoring: LoRA folded into the LLM's layers, no peft."""
-    merged = None
-    if backbone is not None and trained.adapter is not None:
-        merged = merge_lora(
-            {name: torch.from_numpy(w) for name, w in backbone.weights.items()},
-            trained.adapter.config,
-            {name: torch.from_numpy(w) for name, w in trained.adapter.weights.items()},
-        )
-    network = build_network(
-        config.model,
-        n_sensors,
-        backbone,
-        llm_weights=merged,
-        compute_dtype=dtype_of(scoring.precision),
-    )
-    own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
-    normal = NormalWindows(own.pop(NORMAL_WINDOWS))
-    llm = {k: v for k, v in network.state_dict().items() if k.startswith(LLM_PREFIX)}
-    network.load_state_dict(llm | own)
-    network, normal = network.to(device).eval(), normal.to(device)
-    return WindowReader(network, normal, device, scoring.batch_windows)
 
 
 def _stream(

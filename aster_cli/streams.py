@@ -6,6 +6,7 @@ holds is bounded by a window, a stride and the batch just pushed.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,8 +199,8 @@ class MachineStream:
             closing = segment is not self._open or open_is_closing
             too_short: Status = "gap" if self._any_gap else "short"
             decided.append(segment.release(closing=closing, too_short=too_short))
-        for numbers in self._missing:
-            decided.append(DecidedRows(numbers, "missing", {}, np.zeros((0, 0), np.float32)))
+        none = np.zeros((0, 0), dtype=np.float32)
+        decided += [DecidedRows(numbers, "missing", {}, none) for numbers in self._missing]
         self._closing, self._missing = [], []
         if open_is_closing:
             self._open = _OpenSegment(*self._shape)
@@ -212,7 +213,7 @@ class MachineStream:
         due = []
         scaled = self._scaling.scale(rows.values, self.machine)
         cuts = [0, *np.flatnonzero(rows.opens).tolist(), len(scaled)]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             if start < stop:
                 if rows.opens[start]:
                     due.extend(self._close())

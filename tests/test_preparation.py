@@ -85,10 +85,15 @@ def test_a_sensor_without_a_value_is_left_out_and_named() -> None:
     schema, kept, notes = drop_empty_sensors(SCHEMA, [empty, partly])
     assert (schema, notes) == (SCHEMA, ())
     assert len(kept) == 2
-    schema, (one,), (note,) = drop_empty_sensors(SCHEMA, [empty])
-    assert (schema.sensors, schema.sensor_dtypes) == (("speed",), ("Float64",))
-    assert one.values.tolist() == [[1.0], [2.0]]
-    assert "'load'" in note
+    for values, name, dtype in (
+        ([[1.0, NAN], [2.0, NAN]], "speed", "Float64"),
+        ([[NAN, 1.0], [NAN, 2.0]], "load", "Int64"),
+    ):
+        schema, (one,), (note,) = drop_empty_sensors(SCHEMA, [series_of(values)])
+        assert (schema.sensors, schema.sensor_dtypes) == ((name,), (dtype,))
+        assert one.values.tolist() == [[1.0], [2.0]]
+        assert repr(name) not in note
+        assert "no value" in note
 
 
 def test_a_log_without_a_single_value_is_refused() -> None:

@@ -145,6 +145,6 @@ def test_every_row_is_prepared_or_missing_and_known_cells_stay(
 
 def test_the_median_step_pools_machines_and_ignores_repeats() -> None:
     """Repeated times are duplicates, not a sampling period of zero."""
-    clocks: list[Any] = [np.array([0, 10, 20, 20]), np.array([5, 25]), np.array([7])]
+    clocks: list[Any] = [np.array([0, 0, 0, 0, 10, 20]), np.array([5, 25]), np.array([7])]
     assert median_step(clocks) == 10.0
     assert median_step([np.array([7]), np.zeros(0)]) is None

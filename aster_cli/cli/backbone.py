@@ -78,6 +78,9 @@ def fetch_shown(
     name: str, console: Console, *, source: Path | None = None, force: bool = False
 ) -> None:
     """Fetch with a progress bar on a terminal."""
+    if not console.is_terminal or console.quiet:
+        fetch(name, source=source, force=force)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(name, total=None)

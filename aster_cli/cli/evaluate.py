@@ -32,6 +32,7 @@ def evaluate(
             metavar="MODEL",
             help="Score the logs with this model first.",
             show_default=False,
+            readable=False,
         ),
     ] = None,
     scores: Annotated[

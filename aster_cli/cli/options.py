@@ -167,6 +167,13 @@ PrecisionName = Annotated[
 
 Model = Annotated[
     Path,
-    flag("-m", "--model", metavar="MODEL", help="The model directory.", show_default=False),
+    flag(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        help="The model directory.",
+        show_default=False,
+        readable=False,  # that it is, is checked where it is read: with an exit code of its own
+    ),
 ]
 Force = Annotated[bool, flag("--force", help="Replace what is there.")]

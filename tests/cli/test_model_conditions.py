@@ -1,10 +1,11 @@
 """A model directory that is missing, newer, cut short or altered is exit 4 and touches nothing."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -65,9 +66,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", ALTERED)
-def test_an_altered_manifest_is_exit_4(
-    how: str, log: str, copied: Path, refused: Refused
-) -> None:
+def test_an_altered_manifest_is_exit_4(how: str, log: str, copied: Path, refused: Refused) -> None:
     # the manifest vouches for every other file, so nothing in it may be believed unchecked
     change_manifest(copied, **ALTERED[how])
     assert "altered" in refused(4, "score", log, "-m", copied, "-o", "scores.csv")
@@ -93,6 +92,18 @@ def test_a_file_cut_short_or_gone_is_exit_4(
     assert name in refused(4, "score", log, "-m", copied, "-o", "scores.csv")
     file.unlink()
     assert name in refused(4, "score", log, "-m", copied, "-o", "scores.csv")
+
+
+def test_an_unreadable_model_is_exit_4(
+    log: str, copied: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root may read anything, so the system's answer is given here
+    def denied(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("aster_cli.checkpoint.is_model", denied)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "Permission denied" in refused(4, "score", log, "-m", copied)
 
 
 def test_a_model_is_checked_before_the_log_is_read(

@@ -98,6 +98,15 @@ def test_without_reversal_the_generator_learns_nothing(network: AsterNetwork) ->
     assert all((gradient == 0).all() for gradient in gradients.values())
 
 
+def test_the_generator_teaches_the_decoder_only(network: AsterNetwork) -> None:
+    """Its reversed gradient must not spoil the codes that reconstruction rests on."""
+    hidden = network.hidden(tiny_windows(6)).detach()
+    torch.autograd.backward(network.generate(hidden, 1.0)[0].square().sum())
+    taught = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    assert taught
+    assert all(name.startswith("decoder.") for name in taught)
+
+
 def test_the_elbo_does_not_reach_the_generator(network: AsterNetwork) -> None:
     """Reconstruction would pull displacements back to the normal manifold."""
     terms = network.losses(tiny_windows(6), 1.0)

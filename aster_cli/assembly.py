@@ -1,0 +1,104 @@
+"""The network built, taken apart into what is kept, and put together again for scoring."""
+
+from dataclasses import dataclass
+
+import torch
+
+from aster_cli.backbones import Backbone, load_backbone
+from aster_cli.checkpoint import Adapter, Arrays, Scoring
+from aster_cli.config import ModelConfig
+from aster_cli.model.aster import AsterNetwork, build_network
+from aster_cli.model.backbone import lora_of, merge_lora
+from aster_cli.model.device import dtype_of
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.scoring import WindowReader
+from aster_cli.windows import TrainingWindows
+
+NO_BACKBONE = "none"
+STORED_WINDOWS = 4000
+"""At most so many normal windows are kept for the window score."""
+
+_NORMAL_WINDOWS = "normal_windows"  # among the kept arrays
+_LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training put into a network, on the CPU and apart from it."""
+
+    adapter: Adapter | None
+    weights: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What it takes to build a network, but for what training puts into it.
+
+    Attributes:
+        model: With nothing left open.
+        n_sensors: Sensors of a row.
+        backbone: The LLM's layers; None without that branch.
+        scoring: Among others, what the LLM computes in.
+        device: Where the network will live.
+    """
+
+    model: ModelConfig
+    n_sensors: int
+    backbone: Backbone | None
+    scoring: Scoring
+    device: torch.device
+
+    def untrained(self) -> AsterNetwork:
+        """A new network, LoRA included."""
+        dtype = dtype_of(self.scoring.precision)
+        network = build_network(self.model, self.n_sensors, self.backbone, compute_dtype=dtype)
+        if network.context is not None and self.model.lora_rank:
+            network.context.backbone.add_lora(self.model.lora_rank)
+        return network.to(self.device)
+
+    def reader(self, trained: Trained) -> WindowReader:
+        """The trained network for scoring: LoRA folded into the LLM's layers, no peft."""
+        merged = None
+        if self.backbone is not None and trained.adapter is not None:
+            merged = merge_lora(
+                {name: torch.from_numpy(w) for name, w in self.backbone.weights.items()},
+                trained.adapter.config,
+                {name: torch.from_numpy(w) for name, w in trained.adapter.weights.items()},
+            )
+        network = build_network(
+            self.model,
+            self.n_sensors,
+            self.backbone,
+            llm_weights=merged,
+            compute_dtype=dtype_of(self.scoring.precision),
+        )
+        own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
+        normal = NormalWindows(own.pop(_NORMAL_WINDOWS))
+        llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
+        network.load_state_dict(llm | own)
+        return WindowReader(network.to(self.device).eval(), normal.to(self.device), self.device)
+
+
+def configured_backbone(model: ModelConfig) -> Backbone | None:
+    """The LLM that a configuration names; None where it names none.
+
+    Raises:
+        BackboneError: It is not at hand.
+    """
+    if model.backbone == NO_BACKBONE:
+        return None
+    return load_backbone(model.backbone, model.backbone_layers)
+
+
+def keep(network: AsterNetwork, windows: TrainingWindows) -> Trained:
+    """Copy what scoring needs of a network and of the normal windows."""
+    adapter = None
+    if network.context is not None and network.context.backbone.has_lora:
+        config, weights = lora_of(network.context.backbone.llm)
+        adapter = Adapter(config, {name: w.numpy().copy() for name, w in weights.items()})
+    own = {
+        name: value.detach().cpu().numpy().copy()
+        for name, value in network.state_dict().items()
+        if not name.startswith(_LLM)
+    }
+    return Trained(adapter, own | {_NORMAL_WINDOWS: windows.evenly(STORED_WINDOWS)})

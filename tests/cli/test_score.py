@@ -1,0 +1,127 @@
+"""``aster score``: where logs come from, where scores go, what is said beside them."""
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from aster_cli.logs import read_scores
+from tests.cli.conftest import FAST, Aster, Save
+from tests.tiny_detector import SPIKE, wave
+
+
+@pytest.fixture
+def log(save: Save) -> str:
+    return save(wave(200, spike=True), "log.csv")
+
+
+def test_every_format_holds_the_same_scores(log: str, model: Path, aster: Aster) -> None:
+    # the format is a matter of taste, never of content
+    names = [f"scores.{suffix}" for suffix in ("parquet", "csv", "ndjson", "arrow")]
+    for name in names:
+        assert aster("score", log, "-m", model, "-o", name).code == 0
+    first, *others = (read_scores(name) for name in names)
+    assert first["is_anomaly"].any()
+    for other in others:
+        # text has no dtype for times: nanoseconds in one format, microseconds in another
+        other = other.with_columns(pl.col("timestamp").cast(first.schema["timestamp"]))
+        assert_frame_equal(other, first, check_exact=True)
+
+
+def test_csv_goes_into_a_pipe(log: str, model: Path, aster: Aster) -> None:
+    # data on standard output, the summary beside it on stderr
+    aster("score", log, "-m", model, "-o", "scores.csv")
+    for flags in ((), ("-o", "-")):
+        ended = aster("score", log, "-m", model, *flags)
+        assert ended.code == 0
+        assert ended.out == Path("scores.csv").read_text()
+        assert "200" in ended.err
+
+
+def test_standard_output_can_have_another_format(log: str, model: Path, aster: Aster) -> None:
+    # for the next program in the pipeline
+    ended = aster("score", log, "-m", model, "-o", "-", "--output-format", "ndjson")
+    first = json.loads(ended.out.splitlines()[0])
+    assert first["status"] == "ok"
+    assert len(ended.out.splitlines()) == 200
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_log_on_standard_input_scores_as_from_a_file(
+    kind: str, log: str, model: Path, save: Save, aster: Aster
+) -> None:
+    # a pipeline must not score otherwise than a file; the format is told by the content
+    save(wave(200, spike=True), "log.parquet")
+    stdin = Path(f"log.{kind}").read_bytes()
+    assert aster("score", "-", "-m", model, "-o", "piped.parquet", stdin=stdin).code == 0
+    assert aster("score", f"log.{kind}", "-m", model, "-o", "scores.parquet").code == 0
+    assert_frame_equal(
+        pl.read_parquet("piped.parquet"), pl.read_parquet("scores.parquet"), check_exact=True
+    )
+
+
+def test_several_files_are_one_log_in_order_of_time(
+    log: str, model: Path, save: Save, aster: Aster
+) -> None:
+    # a log that is rotated at noon has no seam at noon
+    whole = wave(200, spike=True)
+    save(whole[90:], "a-second.csv")
+    save(whole[:90], "b-first.csv")
+    assert aster("score", log, "-m", model, "-o", "whole.csv").code == 0
+    assert aster("score", "a-second.csv", "b-first.csv", "-m", model, "-o", "parts.csv").code == 0
+    assert aster("score", "[ab]-*.csv", "-m", model, "-o", "glob.csv").code == 0
+    assert Path("parts.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert Path("glob.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_the_summary_as_json(log: str, model: Path, aster: Aster) -> None:
+    # one object on standard output where no scores go there, else on stderr beside them
+    ended = aster("score", log, "-m", model, "--json")
+    found = json.loads(ended.out)
+    assert (ended.code, ended.err) == (0, "")
+    assert found["rows"] == {"ok": 200}
+    assert found["model_id"] == json.loads((model / "manifest.json").read_text())["model_id"]
+    assert sum(event["n_rows"] for event in found["events"]) == found["anomalies"] > 0
+    beside = aster("score", log, "-m", model, "--json", "-o", "-")
+    assert json.loads(beside.err) == found
+    assert pl.read_csv(io.StringIO(beside.out)).height == 200
+
+
+def test_events_name_the_rows_that_they_are_made_of(log: str, model: Path, aster: Aster) -> None:
+    # the summary and the file must tell the same story
+    found = json.loads(aster("score", log, "-m", model, "--json", "-o", "-").err)
+    aster("score", log, "-m", model, "-o", "scores.parquet")
+    scores = pl.read_parquet("scores.parquet").with_row_index("row")
+    for event in found["events"]:
+        rows = scores.filter(event_id=event["event_id"])
+        assert len(rows) == event["n_rows"]
+        assert str(rows["timestamp"][0]) == event["start"]
+        assert str(rows["timestamp"][-1]) == event["end"]
+        assert rows["score"].max() == event["peak_score"]
+    hit = scores.filter(pl.col("row").is_between(SPIKE.start, SPIKE.stop - 1))
+    assert hit["is_anomaly"].all()
+    assert hit["event_id"].n_unique() == 1
+
+
+def test_the_model_reads_its_columns_by_name(
+    log: str, model: Path, save: Save, aster: Aster
+) -> None:
+    # order and company of the sensors are the logger's whim
+    shuffled = wave(200, spike=True).select("s2", pl.lit(7.0).alias("extra"), "time", "s0", "s1")
+    save(shuffled, "shuffled.csv")
+    for name in ("log", "shuffled"):
+        assert aster("score", f"{name}.csv", "-m", model, "-o", f"{name}-scores.csv").code == 0
+    assert Path("log-scores.csv").read_bytes() == Path("shuffled-scores.csv").read_bytes()
+
+
+def test_a_label_column_is_never_a_sensor(save: Save, aster: Aster) -> None:
+    # a detector that has seen the labels finds everything
+    log = save(wave(200).with_columns(label=0, fault=0), "log.csv")
+    found = json.loads(aster("train", log, "--label-col", "fault", "--json", *FAST).out)
+    assert "fault" not in found["schema"]["log"]["sensors"]
+    assert "label" in found["schema"]["log"]["sensors"]
+    found = json.loads(aster("train", log, "--json", "--force", *FAST).out)
+    assert "label" not in found["schema"]["log"]["sensors"]

@@ -1,0 +1,231 @@
+"""The detector as a whole: what makes it the same, what makes it another, what it needs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+from aster_cli import Detector
+from aster_cli.checkpoint import load_model
+from aster_cli.config import DetectorConfig
+from aster_cli.errors import DataError, SchemaMismatchError
+from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
+from aster_cli.results import EpochResult
+from tests.tiny_backbone import WIDTH
+from tests.tiny_detector import tiny_config, tiny_fleet_model, tiny_model, wave
+
+LOSSES = {"window_reconstruction", "hidden_reconstruction", "kl", "classification"}
+
+
+@pytest.fixture
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared model; only to be read."""
+    return tiny_model(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    wave(160, seed=4, spike=True).write_parquet(tmp_path / "live.parquet")
+    return tmp_path / "live.parquet"
+
+
+@pytest.fixture
+def normal(tmp_path: Path) -> Path:
+    """The log that the shared model learnt from, under another name."""
+    wave(300).write_parquet(tmp_path / "the same rows.parquet")
+    return tmp_path / "the same rows.parquet"
+
+
+def test_the_same_seed_gives_the_same_detector(
+    model: Path, normal: Path, log: Path, tmp_path: Path
+) -> None:
+    # a detector must be reproducible from its log and its configuration, to the bit
+    config = load_model(model)[0].config
+    again = Detector.fit(normal, config)
+    assert again.model_id == Detector.load(model).model_id
+    again.score(log).write_parquet(tmp_path / "again.parquet")
+    Detector.load(model).score(log).write_parquet(tmp_path / "first.parquet")
+    first, second = (tmp_path / name for name in ("first.parquet", "again.parquet"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_seed_gives_another_detector(normal: Path) -> None:
+    # else the test above would hold for a detector that never trains
+    names = {Detector.fit(normal, tiny_config(seed=seed)).model_id for seed in (0, 1)}
+    assert len(names) == 2
+
+
+def test_scoring_does_not_depend_on_what_was_scored_before(model: Path, log: Path) -> None:
+    # a service scores one log after the other with one detector
+    detector = Detector.load(model)
+    first = detector.score(log)
+    torch.rand(7)
+    assert_frame_equal(detector.score(log), first, check_exact=True)
+
+
+def test_training_json_tells_every_loss_of_every_epoch(model: Path) -> None:
+    # a training that went wrong in one term must be seen in the record, term by term
+    record = json.loads((model / "training.json").read_text())
+    assert {epoch["phase"] for epoch in record["epochs"]} == {"fit", "refit"}
+    for epoch in record["epochs"]:
+        assert epoch["losses"].keys() == LOSSES
+        assert all(np.isfinite(value) for value in epoch["losses"].values())
+        held_out = epoch["phase"] == "fit"
+        assert (epoch["held_out"].keys() == LOSSES) is held_out
+        assert (epoch["separation"] is not None) is held_out
+    assert set(record["epochs"][0]) >= set(EpochResult.__dataclass_fields__)
+    assert record["rows"] == 300
+    assert 0 < record["calibration_rows"] < 100
+    assert record["margin"] is True
+
+
+ABLATIONS: dict[str, dict[str, object]] = {
+    "no language model": {"backbone": "none"},
+    "no adapter": {"lora_rank": 0},
+    "an mlp classifier": {"classifier": "mlp"},
+    "a linear classifier": {"classifier": "linear"},
+    "no gradient reversal": {"reversal_strength": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_trains_is_recorded_and_changes_what_is_trained(
+    name: str, model: Path, normal: Path, log: Path, tmp_path: Path
+) -> None:
+    # a switch that changes nothing makes a comparison that says nothing
+    full = load_model(model)[0]
+    settings = {"backbone": full.config.model.backbone, **ABLATIONS[name]}
+    detector = Detector.fit(normal, tiny_config(**settings))  # type: ignore[arg-type]
+    detector.save(tmp_path / "m.aster")
+    made, model_id = load_model(tmp_path / "m.aster")
+    for key, value in ABLATIONS[name].items():
+        assert getattr(made.config.model, key) == value != getattr(full.config.model, key)
+    assert model_id != Detector.load(model).model_id
+    files = {path.name for path in (tmp_path / "m.aster").iterdir()}
+    assert ("adapter" in files) is (name not in ("no language model", "no adapter"))
+    assert ("backbone.safetensors" in files) is (name != "no language model")
+    has_context = any(key.startswith("context.") for key in made.weights)
+    assert has_context is (name != "no language model")
+    shapes = {key: value.shape for key, value in made.weights.items() if "classifier" in key}
+    full_shapes = {key: value.shape for key, value in full.weights.items() if "classifier" in key}
+    assert (shapes != full_shapes) is name.endswith("classifier")
+    strengths = [epoch.reversal_strength for epoch in made.training.epochs]
+    assert (max(strengths) == 0.0) is (name == "no gradient reversal")
+    scores = Detector.load(tmp_path / "m.aster").score(log)
+    assert scores["score"].null_count() == 0
+    assert not scores["score"].equals(Detector.load(model).score(log)["score"])
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_peft_itself_reads_the_adapter(model: Path) -> None:
+    # the adapter's layout is PEFT's promise, and merging must compute what PEFT computes
+    from peft import PeftModel
+    from transformers import AutoModel
+
+    checkpoint = load_model(model)[0]
+    assert checkpoint.backbone is not None
+    assert checkpoint.adapter is not None
+    # LoRA starts from zero: an untrained adapter would make this test hold trivially
+    trained = {
+        name: values for name, values in checkpoint.adapter.weights.items() if "lora_B" in name
+    }
+    assert trained
+    assert all(np.abs(values).max() > 0 for values in trained.values())
+    base = AutoModel.from_pretrained(checkpoint.config.model.backbone)
+    frozen = {name: torch.from_numpy(w) for name, w in checkpoint.backbone.weights.items()}
+    adapter = {name: torch.from_numpy(w) for name, w in checkpoint.adapter.weights.items()}
+    merged = merge_lora(frozen, checkpoint.adapter.config, adapter)
+    embedded = torch.randn(3, 2, WIDTH)
+
+    def states(llm: torch.nn.Module) -> torch.Tensor:
+        seen = torch.zeros(3, 1, 2, 2)
+        out = llm(inputs_embeds=embedded, attention_mask=seen, use_cache=False)
+        hidden: torch.Tensor = out.last_hidden_state
+        return hidden
+
+    with torch.inference_mode():
+        without = states(base)
+        by_peft = states(PeftModel.from_pretrained(base, str(model / "adapter")).eval())
+        ours = LanguageModelBackbone(checkpoint.backbone.config, merged)(embedded)
+    torch.testing.assert_close(ours, by_peft, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(without, by_peft, atol=1e-4)
+
+
+def test_scoring_needs_no_cache_no_network_and_no_peft(
+    model: Path, log: Path, tmp_path: Path
+) -> None:
+    # a model directory is moved to a machine that has nothing but aster
+    alone = Path(shutil.copytree(model, tmp_path / "moved.aster"))
+    code = f"""
+import sys
+import polars as pl
+from aster_cli import Detector
+Detector.load({str(alone)!r}).score({str(log)!r}).write_parquet({str(tmp_path / "s.parquet")!r})
+print(*[name for name in ("peft", "sklearn", "gguf") if name in sys.modules])
+"""
+    nowhere = str(tmp_path / "nowhere")
+    environment = {
+        **os.environ,
+        **dict.fromkeys(("ASTER_CACHE_DIR", "HF_HOME", "XDG_CACHE_HOME", "HOME"), nowhere),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == ""
+    # this process has other threads and other checks, and yet: the same bits
+    here = Detector.load(model).score(log)
+    assert_frame_equal(pl.read_parquet(tmp_path / "s.parquet"), here, check_exact=True)
+
+
+def test_the_file_of_the_language_model_is_not_needed_once_trained(
+    model: Path, log: Path, tmp_path: Path
+) -> None:
+    # the layers travel with the model directory; a renamed folder must not break scoring
+    checkpoint = load_model(model)[0]
+    place = Path(checkpoint.config.model.backbone)
+    hidden = place.rename(tmp_path / "hidden")
+    try:
+        assert len(Detector.load(model).score(log)) == 160
+    finally:
+        hidden.rename(place)
+
+
+def test_a_log_that_lacks_a_sensor_is_refused_by_the_api_too(model: Path, tmp_path: Path) -> None:
+    # the Python API raises what the command prints
+    wave(60).drop("s2").write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(SchemaMismatchError, match="'s2'"):
+        Detector.load(model).score(tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize("rows", [1, 7, 9])
+def test_too_few_rows_to_learn_from_are_refused(rows: int, tmp_path: Path) -> None:
+    # with nothing held out there would be a threshold out of thin air
+    wave(rows).write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(DataError):
+        Detector.fit(tmp_path / "log.parquet", tiny_config())
+
+
+def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # machines with few held-out rows share the pooled threshold, and the record says so
+    record = load_model(tiny_fleet_model(tmp_path_factory.getbasetemp()))[0].training
+    assert record.machines == 2
+    assert set(record.thresholds) == {"*"}
+
+
+def test_defaults_are_resolved_before_they_are_kept(model: Path) -> None:
+    # what the log decided must not be decided anew when scoring
+    config = load_model(model)[0].config
+    assert config.model.stride is not None
+    assert config.model.latent_width is not None
+    assert isinstance(config, DetectorConfig)
