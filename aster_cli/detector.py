@@ -190,6 +190,7 @@ class Detector:
             calibration=made.calibration,
             open_stream=lambda machine: _stream(machine, made.scaling, schema, made.config),
             open_tracker=open_tracker,
+            usual=made.scaling.usual,
             sensors=sensors,
             model_id=self.model_id,
         )

@@ -53,6 +53,10 @@ class SensorScaling:
         """Whether the machine has a table of its own (or is the only one)."""
         return machine in self.machines or not self.machines
 
+    def usual(self, machine: MachineId) -> FloatArray:
+        """The machine's mean values in training, ``(sensor,)`` in sensor units."""
+        return np.array(self.machines.get(machine, self.pooled).centre)
+
     def scale(self, values: FloatArray, machine: MachineId) -> NDArray[np.float32]:
         """Sensor units to scaled units."""
         table = self.machines.get(machine, self.pooled)

@@ -135,6 +135,8 @@ class LogScorer:
         calibration: Joins readings, sets thresholds and severities.
         open_stream: Gives a machine its stream.
         open_tracker: Gives a machine its event tracker.
+        usual: Gives a machine its sensors' usual values, which stand for sensors that the log may
+            lack.
         sensors: Sensor names.
         model_id: Named in every row.
     """
@@ -147,6 +149,7 @@ class LogScorer:
         calibration: Calibration,
         open_stream: Callable[[MachineId], MachineStream],
         open_tracker: Callable[[MachineId], EventTracker],
+        usual: Callable[[MachineId], FloatArray],
         sensors: tuple[str, ...],
         model_id: str,
     ) -> None:
@@ -155,7 +158,9 @@ class LogScorer:
         self._calibration = calibration
         self._open_stream = open_stream
         self._open_tracker = open_tracker
+        self._usual = usual
         self._sensors = sensors
+        self._absent = np.isin(sensors, log.absent_sensors)
         self._model_id = model_id
         self._streams: dict[MachineId, MachineStream] = {}
         self._trackers: dict[MachineId, EventTracker] = {}
@@ -178,7 +183,7 @@ class LogScorer:
 
     def _stream(self) -> Iterator[pl.DataFrame]:
         last_rows = self._log.last_rows()
-        seen = np.zeros(len(self._sensors), dtype=bool)
+        seen = self._absent.copy()
         for batch in self._log.batches():
             seen |= ~np.isnan(batch.values).all(axis=0)
             self._waiting.append(_Waiting(batch, min(TOP, len(self._sensors))))
@@ -213,8 +218,11 @@ class LogScorer:
         self, machine: MachineId, batch: LogBatch, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Give a machine its rows of a batch; return the windows that are due."""
-        stream = self._streams[machine]
-        return stream.push(rows + batch.first_row, batch.time[rows], batch.values[rows])
+        values = batch.values[rows]
+        if self._absent.any():
+            lacking = self._absent & np.isnan(values)
+            values = np.where(lacking, self._usual(machine), values)
+        return self._streams[machine].push(rows + batch.first_row, batch.time[rows], values)
 
     def _judge(self, due: list[tuple[MachineStream, NDArray[np.float32]]]) -> None:
         """Read the windows of several machines together, and note what that decides."""
@@ -232,7 +240,8 @@ class LogScorer:
         """Write decided rows into the batches that wait for them."""
         scored = rows.status == "ok"
         score = join_readings(rows.readings, self._calibration.readings) if scored else None
-        top = attribute(rows.residual) if scored else None
+        # a sensor that the log lacks cannot be to blame
+        top = attribute(np.where(self._absent, 0.0, rows.residual)) if scored else None
         for waiting in self._waiting:
             first = waiting.batch.first_row
             low, high = np.searchsorted(rows.numbers, (first, first + len(waiting.batch)))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -57,13 +58,13 @@ def contents(model: Path) -> dict[str, bytes]:
 
 
 def test_the_manifest_lists_every_file(model: Path) -> None:
-    # a file that nobody vouches for could be anything
+    """A file that nobody vouches for could be anything."""
     assert contents(model).keys() == EVERY_FILE | {"manifest.json"}
     assert read_card(model).manifest.files.keys() == EVERY_FILE
 
 
 def test_no_file_is_a_pickle(model: Path) -> None:
-    # a model from a colleague must not be able to run code
+    """A model from a colleague must not be able to run code."""
     for name, data in contents(model).items():
         match Path(name).suffix:
             case ".json":
@@ -83,7 +84,7 @@ def test_no_file_is_a_pickle(model: Path) -> None:
 def test_a_file_that_is_not_as_written_is_refused_by_name(
     name: str, how: str, model: Path, tmp_path: Path
 ) -> None:
-    # one flipped bit in a weight gives scores that look like any other
+    """One flipped bit in a weight gives scores that look like any other."""
     copy = Path(shutil.copytree(model, tmp_path / "copy.aster"))
     data = bytearray((copy / name).read_bytes())
     if how == "gone":
@@ -100,7 +101,7 @@ def test_a_file_that_is_not_as_written_is_refused_by_name(
 
 
 def test_what_is_read_is_what_was_written(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    # reading and writing again must not wear a model down
+    """Reading and writing again must not wear a model down."""
     save_model(checkpoint, tmp_path / "first.aster")
     save_model(load_model(tmp_path / "first.aster")[0], tmp_path / "second.aster")
     first, second = contents(tmp_path / "first.aster"), contents(tmp_path / "second.aster")
@@ -109,7 +110,7 @@ def test_what_is_read_is_what_was_written(checkpoint: Checkpoint, tmp_path: Path
 
 
 def test_config_toml_is_the_whole_configuration(model: Path, checkpoint: Checkpoint) -> None:
-    # a detector always carries its configuration; a person can read it too
+    """A detector always carries its configuration; a person can read it too."""
     read = msgspec.toml.decode((model / "config.toml").read_bytes(), type=DetectorConfig)
     assert read == checkpoint.config
     assert read.model.window_size == 8
@@ -119,7 +120,7 @@ def test_config_toml_is_the_whole_configuration(model: Path, checkpoint: Checkpo
 def test_scores_survive_saving_and_loading(
     checkpoint: Checkpoint, model: Path, tmp_path: Path
 ) -> None:
-    # what was calibrated in memory is what scores from disk
+    """What was calibrated in memory is what scores from disk."""
     wave(120, seed=4, spike=True).write_parquet(tmp_path / "log.parquet")
     live = Detector(checkpoint, identify(checkpoint)).score(tmp_path / "log.parquet")
     loaded = Detector.load(model).score(tmp_path / "log.parquet")
@@ -130,7 +131,8 @@ def test_scores_survive_saving_and_loading(
 def test_model_id_is_not_about_dates_or_names(
     checkpoint: Checkpoint, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the same detector has the same name, whenever and wherever it is saved
+    """The same detector has the same name, whenever and wherever it is saved."""
+
     class Later(datetime):
         @classmethod
         def now(cls, tz: object = None) -> "Later":
@@ -145,13 +147,13 @@ def test_model_id_is_not_about_dates_or_names(
 
 
 def test_model_id_is_about_what_decides_scores(model: Path, checkpoint: Checkpoint) -> None:
-    # two detectors that score differently must not share a name; a remark makes no difference
-    import dataclasses
+    """Two detectors that score differently must not share a name; a remark makes no difference."""
 
     def renamed(**changes: object) -> str:
-        return identify(dataclasses.replace(checkpoint, **changes))  # type: ignore[arg-type]
+        return identify(replace(checkpoint, **changes))  # type: ignore[arg-type]
 
-    weights = {name: values + 1 for name, values in checkpoint.weights.items()}
+    name = next(name for name, values in checkpoint.weights.items() if values.ndim)
+    weights = {**checkpoint.weights, name: checkpoint.weights[name] + 1}
     assert renamed(weights=weights) != identify(checkpoint)
     assert renamed(adapter=None) != identify(checkpoint)
     record = msgspec.structs.replace(checkpoint.training, notes=("seen by an expert",))
@@ -160,7 +162,7 @@ def test_model_id_is_about_what_decides_scores(model: Path, checkpoint: Checkpoi
 
 
 def test_an_existing_target_needs_force(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    # and with force it is replaced as a whole: no file of the old one is left in the new one
+    """And with force it is replaced as a whole: no file of the old one is left in the new one."""
     target = tmp_path / "model.aster"
     save_model(checkpoint, target)
     (target / "old.txt").write_text("left over")
@@ -175,7 +177,7 @@ def test_an_existing_target_needs_force(checkpoint: Checkpoint, tmp_path: Path) 
 def test_an_interrupted_replacement_keeps_the_old_model(
     moment: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Ctrl-C at the very worst moment must leave the old detector, whole, and nothing beside it
+    """Ctrl-C at the very worst moment must leave the old detector, whole, and nothing beside it."""
     target = tmp_path / "model.aster"
     save_model(checkpoint, target)
     before = contents(target)
@@ -200,7 +202,7 @@ def test_an_interrupted_replacement_keeps_the_old_model(
 
 
 def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
-    # --force on the wrong name must not delete someone's folder
+    """--force on the wrong name must not delete someone's folder."""
     (tmp_path / "data").mkdir()
     (tmp_path / "log.csv").write_text("time,s\n")
     for name in ("data", "log.csv"):

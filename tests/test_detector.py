@@ -47,7 +47,7 @@ def normal(tmp_path: Path) -> Path:
 def test_the_same_seed_gives_the_same_detector(
     model: Path, normal: Path, log: Path, tmp_path: Path
 ) -> None:
-    # a detector must be reproducible from its log and its configuration, to the bit
+    """A detector must be reproducible from its log and its configuration, to the bit."""
     config = load_model(model)[0].config
     again = Detector.fit(normal, config)
     assert again.model_id == Detector.load(model).model_id
@@ -58,13 +58,13 @@ def test_the_same_seed_gives_the_same_detector(
 
 
 def test_another_seed_gives_another_detector(normal: Path) -> None:
-    # else the test above would hold for a detector that never trains
+    """Else the test above would hold for a detector that never trains."""
     names = {Detector.fit(normal, tiny_config(seed=seed)).model_id for seed in (0, 1)}
     assert len(names) == 2
 
 
 def test_scoring_does_not_depend_on_what_was_scored_before(model: Path, log: Path) -> None:
-    # a service scores one log after the other with one detector
+    """A service scores one log after the other with one detector."""
     detector = Detector.load(model)
     first = detector.score(log)
     torch.rand(7)
@@ -72,7 +72,7 @@ def test_scoring_does_not_depend_on_what_was_scored_before(model: Path, log: Pat
 
 
 def test_training_json_tells_every_loss_of_every_epoch(model: Path) -> None:
-    # a training that went wrong in one term must be seen in the record, term by term
+    """A training that went wrong in one term must be seen in the record, term by term."""
     record = json.loads((model / "training.json").read_text())
     assert {epoch["phase"] for epoch in record["epochs"]} == {"fit", "refit"}
     for epoch in record["epochs"]:
@@ -100,7 +100,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
 def test_an_ablation_trains_is_recorded_and_changes_what_is_trained(
     name: str, model: Path, normal: Path, log: Path, tmp_path: Path
 ) -> None:
-    # a switch that changes nothing makes a comparison that says nothing
+    """A switch that changes nothing makes a comparison that says nothing."""
     full = load_model(model)[0]
     settings = {"backbone": full.config.model.backbone, **ABLATIONS[name]}
     detector = Detector.fit(normal, tiny_config(**settings))  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def test_an_ablation_trains_is_recorded_and_changes_what_is_trained(
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_peft_itself_reads_the_adapter(model: Path) -> None:
-    # the adapter's layout is PEFT's promise, and merging must compute what PEFT computes
+    """The adapter's layout is PEFT's promise, and merging must compute what PEFT computes."""
     from peft import PeftModel
     from transformers import AutoModel
 
@@ -142,6 +142,7 @@ def test_peft_itself_reads_the_adapter(model: Path) -> None:
     base = AutoModel.from_pretrained(checkpoint.config.model.backbone)
     frozen = {name: torch.from_numpy(w) for name, w in checkpoint.backbone.weights.items()}
     adapter = {name: torch.from_numpy(w) for name, w in checkpoint.adapter.weights.items()}
+    base.load_state_dict(frozen, strict=False)  # its layers are kept in half precision
     merged = merge_lora(frozen, checkpoint.adapter.config, adapter)
     embedded = torch.randn(3, 2, WIDTH)
 
@@ -162,7 +163,7 @@ def test_peft_itself_reads_the_adapter(model: Path) -> None:
 def test_scoring_needs_no_cache_no_network_and_no_peft(
     model: Path, log: Path, tmp_path: Path
 ) -> None:
-    # a model directory is moved to a machine that has nothing but aster
+    """A model directory is moved to a machine that has nothing but aster."""
     alone = Path(shutil.copytree(model, tmp_path / "moved.aster"))
     code = f"""
 import sys
@@ -191,7 +192,7 @@ print(*[name for name in ("peft", "sklearn", "gguf") if name in sys.modules])
 def test_the_file_of_the_language_model_is_not_needed_once_trained(
     model: Path, log: Path, tmp_path: Path
 ) -> None:
-    # the layers travel with the model directory; a renamed folder must not break scoring
+    """The layers travel with the model directory; a renamed folder must not break scoring."""
     checkpoint = load_model(model)[0]
     place = Path(checkpoint.config.model.backbone)
     hidden = place.rename(tmp_path / "hidden")
@@ -202,7 +203,7 @@ def test_the_file_of_the_language_model_is_not_needed_once_trained(
 
 
 def test_a_log_that_lacks_a_sensor_is_refused_by_the_api_too(model: Path, tmp_path: Path) -> None:
-    # the Python API raises what the command prints
+    """The Python API raises what the command prints."""
     wave(60).drop("s2").write_parquet(tmp_path / "log.parquet")
     with pytest.raises(SchemaMismatchError, match="'s2'"):
         Detector.load(model).score(tmp_path / "log.parquet")
@@ -210,21 +211,21 @@ def test_a_log_that_lacks_a_sensor_is_refused_by_the_api_too(model: Path, tmp_pa
 
 @pytest.mark.parametrize("rows", [1, 7, 9])
 def test_too_few_rows_to_learn_from_are_refused(rows: int, tmp_path: Path) -> None:
-    # with nothing held out there would be a threshold out of thin air
+    """With nothing held out there would be a threshold out of thin air."""
     wave(rows).write_parquet(tmp_path / "log.parquet")
     with pytest.raises(DataError):
         Detector.fit(tmp_path / "log.parquet", tiny_config())
 
 
 def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # machines with few held-out rows share the pooled threshold, and the record says so
+    """Machines with few held-out rows share the pooled threshold, and the record says so."""
     record = load_model(tiny_fleet_model(tmp_path_factory.getbasetemp()))[0].training
     assert record.machines == 2
     assert set(record.thresholds) == {"*"}
 
 
 def test_defaults_are_resolved_before_they_are_kept(model: Path) -> None:
-    # what the log decided must not be decided anew when scoring
+    """What the log decided must not be decided anew when scoring."""
     config = load_model(model)[0].config
     assert config.model.stride is not None
     assert config.model.latent_width is not None

@@ -45,6 +45,13 @@ def score(
     input_format: options.InputFormat = None,
     duplicates: options.DuplicatesNow = None,
     sort: options.Sort = False,
+    allow_missing_sensors: Annotated[
+        bool,
+        options.flag(
+            "--allow-missing-sensors",
+            help="Go on where the log lacks sensors: they are taken to be as usual.",
+        ),
+    ] = False,
     exit_code: Annotated[
         bool, options.flag("--exit-code", help="Exit with 1 when anomalies were found.")
     ] = False,
@@ -62,7 +69,12 @@ def score(
     target = None if on_terminal else output or "-"
     time = card.config.time.changed(duplicates=duplicates, sort=sort)
     with open_log(
-        logs, card.config.columns, time, expected=card.schema.log, input_format=input_format
+        logs,
+        card.config.columns,
+        time,
+        expected=card.schema.log,
+        input_format=input_format,
+        allow_missing_sensors=allow_missing_sensors,
     ) as log:
         _require_other(target, log)
         say_notes(console, log.notes)

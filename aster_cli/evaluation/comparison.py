@@ -13,6 +13,7 @@ from aster_cli.evaluation.baselines import BASELINES
 from aster_cli.evaluation.metrics import Metrics, evaluate
 from aster_cli.logs import SCORE_DTYPES, Log, is_scores_file, read_scores
 from aster_cli.logs.cells import parse_leniently
+from aster_cli.logs.clock import to_instants
 from aster_cli.preparation import collect, sampling_period, segments_of
 from aster_cli.results import MachineId, Segment
 from aster_cli.scaling import SensorScaling
@@ -129,9 +130,7 @@ def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False)
             where="the scores",
             hint="score this very log",
         )
-    same = scores["timestamp"].cast(pl.String) == truth.timestamps.cast(pl.String)
-    if scores["timestamp"].dtype == truth.timestamps.dtype:
-        same = scores["timestamp"] == truth.timestamps
+    same = _comparable(scores["timestamp"]) == _comparable(truth.timestamps)
     if not same.all():
         row = int((~same).arg_true()[0])
         raise DataError(
@@ -145,6 +144,13 @@ def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False)
         scores["threshold"].to_numpy(),
         point_adjusted=point_adjusted,
     )
+
+
+def _comparable(times: pl.Series) -> pl.Series:
+    """Times that are equal where the instants are, whatever unit a file keeps them in."""
+    if times.dtype in (pl.Datetime, pl.Date):
+        return to_instants(times, "datetime", None)
+    return times.cast(pl.String)
 
 
 def compare_baseline(

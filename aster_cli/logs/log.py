@@ -29,6 +29,7 @@ class Log:
     Attributes:
         sources: The files, in the order in which they are read.
         schema: The parts that their columns play.
+        absent_sensors: Sensors that a model expects and some file lacks; only where that is allowed.
         notes: What the user should know about how they are read.
         name: The stem of the file that was named first.
     """
@@ -41,6 +42,11 @@ class Log:
         self._time = time
         self.sources: tuple[Source, ...] = tuple(part.reader.source for part in parts)
         self.schema: LogSchema = parts[0].schema
+        self.absent_sensors: tuple[str, ...] = tuple(
+            name
+            for name in self.schema.sensors
+            if any(name not in part.columns for part in self._parts)
+        )
         self.notes = tuple(notes)
         self.name = name
         self._remove_temporary = weakref.finalize(self, remove_temporary, self.sources)

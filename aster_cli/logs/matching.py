@@ -62,7 +62,7 @@ def match_schema(
             hint="rename the columns, or go on with --allow-missing-sensors",
         )
     if missing:
-        notes.append(f"sensors that the log lacks count as missing: {listed(missing)}")
+        notes.append(f"sensors that the log lacks are taken as usual: {listed(missing)}")
     wrong = [
         f"{name!r} is {head.schema[name]} where the model expects {dtype}"
         for name, dtype in zip(expected.sensors, expected.sensor_dtypes, strict=True)

@@ -73,7 +73,7 @@ def aster(monkeypatch: pytest.MonkeyPatch) -> Aster:
         ):
             app(texts, prog_name="aster")
         assert isinstance(ended.value.code, int)
-        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
         assert "\x1b" not in "".join(texts), "control codes off a terminal"
         return Ended(ended.value.code, *texts)
 

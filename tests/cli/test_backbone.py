@@ -23,14 +23,14 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_path_is_below_the_cache_directory(aster: Aster, empty_cache: Path) -> None:
-    # scripts that fill the cache by hand ask for the place
+    """Scripts that fill the cache by hand ask for the place."""
     ended = aster("backbone", "path")
     assert (ended.code, ended.err) == (0, "")
     assert Path(ended.out.strip()).is_relative_to(empty_cache)
 
 
 def test_list_says_what_is_here(aster: Aster) -> None:
-    # before a machine loses its network, one must be able to see whether all is there
+    """Before a machine loses its network, one must be able to see whether all is there."""
     found = {
         model["name"]: model
         for model in json.loads(aster("backbone", "list", "--json").out)["backbones"]
@@ -41,7 +41,7 @@ def test_list_says_what_is_here(aster: Aster) -> None:
 
 @pytest.mark.parametrize("name", ["smollm3", "/etc"])
 def test_an_unknown_model_cannot_be_fetched(name: str, refused: Refused) -> None:
-    # only known releases have a checksum to hold them to
+    """Only known releases have a checksum to hold them to."""
     assert name in refused(2, "backbone", "fetch", name)
 
 
@@ -49,7 +49,7 @@ def test_an_unknown_model_cannot_be_fetched(name: str, refused: Refused) -> None
 def test_fetch_from_a_file_that_is_no_model_is_exit_2(
     content: bytes | None, save: Save, refused: Refused, empty_cache: Path
 ) -> None:
-    # a download cut short must not become a cache that looks whole
+    """A download cut short must not become a cache that looks whole."""
     name = save(content, "model.gguf") if content is not None else "nowhere.gguf"
     assert name in refused(2, "backbone", "fetch", "--from", name, "-q")
     assert not list(empty_cache.rglob("*.safetensors"))
@@ -58,7 +58,8 @@ def test_fetch_from_a_file_that_is_no_model_is_exit_2(
 def test_training_gets_a_missing_model_once_and_says_so(
     aster: Aster, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the first training loads a hundred megabytes: never unannounced, never replaced by less
+    """The first training loads a hundred megabytes: never unannounced, never replaced by less."""
+
     def refuse(name: str, **kwargs: object) -> NoReturn:
         raise BackboneError("cannot be downloaded", where=name, hint="use --from FILE")
 

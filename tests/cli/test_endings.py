@@ -30,7 +30,7 @@ def log(save: Save) -> str:
 def test_an_interrupted_training_is_exit_130_and_leaves_nothing(
     sent: signal.Signals, log: str
 ) -> None:
-    # Ctrl-C and a service manager's stop are one thing; neither may leave half a model
+    """Ctrl-C and a service manager's stop are one thing; neither may leave half a model."""
     flags = ("--backbone", "none", "--window-size", WINDOW, "--steps", 240)
     process = start("train", log, *flags)
     assert process.stderr is not None
@@ -47,7 +47,7 @@ def test_an_interrupted_training_is_exit_130_and_leaves_nothing(
 
 
 def test_head_ends_scoring_quietly(log: str, fleet_model: Path, save: Save) -> None:
-    # looking at the first rows is no failure, in a pipeline under pipefail either
+    """Looking at the first rows is no failure, in a pipeline under pipefail either."""
     log = save(wave(2000, unit="a"), "long.csv")
     command = f"{sys.executable} -m aster_cli score {log} -m {fleet_model} -q | head -1"
     shell = ["bash", "-o", "pipefail", "-c", command]
@@ -61,7 +61,7 @@ def test_head_ends_scoring_quietly(log: str, fleet_model: Path, save: Save) -> N
     [("--help",), ("--version",), ("inspect", "log.csv"), ("backbone", "list", "--json")],
 )
 def test_a_pipe_closed_at_once_ends_quietly(arguments: tuple[str, ...], log: str) -> None:
-    # Click and Rich leave with 1 here, which would mean: anomalies found
+    """Click and Rich leave with 1 here, which would mean: anomalies found."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
@@ -72,7 +72,7 @@ def test_a_pipe_closed_at_once_ends_quietly(arguments: tuple[str, ...], log: str
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_behind_standard_output_is_exit_2() -> None:
-    # what is written at the very end is checked too; Python alone would exit with 120
+    """What is written at the very end is checked too; Python alone would exit with 120."""
     with Path("/dev/full").open("w") as full:
         process = start("backbone", "list", "--json", stdout=full)
     _, err = process.communicate()
@@ -82,7 +82,7 @@ def test_a_full_disk_behind_standard_output_is_exit_2() -> None:
 
 
 def test_no_color_on_a_terminal(log: str) -> None:
-    # NO_COLOR holds on a real terminal; without it there is colour to be taken away
+    """NO_COLOR holds on a real terminal; without it there is colour to be taken away."""
     shown = {}
     for value in ("", "1"):
         master, terminal = pty.openpty()
@@ -115,7 +115,7 @@ USAGE = {
 
 @pytest.mark.parametrize("mistake", USAGE)
 def test_a_usage_error_is_exit_2_with_the_usage_line(mistake: str, aster: Aster) -> None:
-    # who mistypes needs the right spelling, and a script needs 2
+    """Who mistypes needs the right spelling, and a script needs 2."""
     ended = aster(*USAGE[mistake])
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("Usage: aster")
@@ -138,7 +138,7 @@ IMPOSSIBLE = {
 def test_an_impossible_value_is_exit_2_and_printed_back(
     name: str, log: str, refused: Refused
 ) -> None:
-    # the message names the flag, the value and what would do, before any work is done
+    """The message names the flag, the value and what would do, before any work is done."""
     flags = ("--backbone", "none", "-q", name, IMPOSSIBLE[name])
     complaint = refused(2, "train", log, *flags)
     assert name in complaint
@@ -147,21 +147,21 @@ def test_an_impossible_value_is_exit_2_and_printed_back(
 
 
 def test_a_missing_language_model_is_exit_2_and_not_replaced(log: str, refused: Refused) -> None:
-    # a silent substitute would be another detector under the same name
+    """A silent substitute would be another detector under the same name."""
     complaint = refused(2, "train", log, "--backbone", "./no-such-model")
     assert "no-such-model" in complaint
     assert "smollm2-135m" in complaint
 
 
 def test_usage_errors_are_json_under_json(aster: Aster) -> None:
-    # one JSON object on stderr, whatever went wrong
+    """One JSON object on stderr, whatever went wrong."""
     for arguments in (("train", "log.csv", "--wrong", "--json"), ("score", "--json")):
         ended = aster(*arguments)
         assert json.loads(ended.complaint)["exit_code"] == ended.code == 2
 
 
 def test_debug_adds_the_traceback_and_only_debug_does(aster: Aster) -> None:
-    # a traceback is for whoever mends aster, not for whoever uses it
+    """A traceback is for whoever mends aster, not for whoever uses it."""
     plain = aster("inspect", "nowhere.csv")
     assert "Traceback" not in plain.err
     debug = aster("inspect", "nowhere.csv", "--debug")
@@ -173,7 +173,8 @@ def test_debug_adds_the_traceback_and_only_debug_does(aster: Aster) -> None:
 def test_an_internal_error_is_exit_70_also_as_json(
     log: str, model: Path, aster: Aster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # exit 1 would mean: anomalies found
+    """Exit 1 would mean: anomalies found."""
+
     def broken(path: object) -> NoReturn:
         raise RuntimeError("a bug\nwith two lines\x1b[31m")
 
@@ -187,7 +188,7 @@ def test_an_internal_error_is_exit_70_also_as_json(
 def test_exit_code_1_means_anomalies_and_only_on_request(
     save: Save, model: Path, aster: Aster
 ) -> None:
-    # cron stays calm by default; whoever asks for 1 gets it for anomalies and for nothing else
+    """Cron stays calm by default; whoever asks for 1 gets it for anomalies and for nothing else."""
     odd = save(wave(200, spike=True), "odd.csv")
     calm = save(wave(WINDOW - 1), "calm.csv")
     assert aster("score", odd, "-m", model, "-o", "s.csv").code == 0
@@ -196,6 +197,6 @@ def test_exit_code_1_means_anomalies_and_only_on_request(
 
 
 def test_quiet_says_nothing_but_errors(log: str, aster: Aster) -> None:
-    # -q is for cron, where every line is a mail
+    """-q is for cron, where every line is a mail."""
     assert aster("train", log, "-q", *FAST).err == ""
     assert aster("train", log, "-q", *FAST).code == 2

@@ -23,7 +23,7 @@ def labelled(rows: int = 200, unit: str = "", seed: int = 1) -> pl.DataFrame:
 
 @pytest.fixture
 def log(save: Save) -> str:
-    return save(labelled(), "log.csv")
+    return save(labelled(), "log.parquet")  # times in microseconds, in text nanoseconds
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def metrics(ended: Any) -> dict[str, dict[str, float | None]]:
 def test_every_way_in_gives_the_same_metrics(
     suffix: str, log: str, model: Path, aster: Aster
 ) -> None:
-    # model, scores and scores with labels are three ways to ask one question
+    """Model, scores and scores with labels are three ways to ask one question."""
     name = f"scores.{suffix}"
     assert aster("score", log, "-m", model, "-o", name).code == 0
     label = labelled()["label"]
@@ -63,7 +63,7 @@ def test_every_way_in_gives_the_same_metrics(
 def test_machines_are_told_apart_by_every_way_in(
     fleet_model: Path, save: Save, aster: Aster
 ) -> None:
-    # an event ends where a machine's rows end, also when rows are interleaved
+    """An event ends where a machine's rows end, also when rows are interleaved."""
     frame = interleaved(labelled(unit="a"), labelled(unit="b", seed=2))
     log = save(frame, "fleet.parquet")
     assert aster("score", log, "-m", fleet_model, "-o", "scores.parquet").code == 0
@@ -78,7 +78,7 @@ def test_machines_are_told_apart_by_every_way_in(
 def test_the_order_of_rows_in_the_file_does_not_matter(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # events are runs in time; with --sort a shuffled file has the same ones, for peers too
+    """Events are runs in time; with --sort a shuffled file has the same ones, for peers too."""
     save(labelled().sample(fraction=1.0, shuffle=True, seed=1), "shuffled.csv")
     save(wave(300, seed=3), "normal.csv")
     flags = ("-m", model, "--baseline", "pca", "--normal", "normal.csv", "--json")
@@ -91,7 +91,7 @@ def test_the_order_of_rows_in_the_file_does_not_matter(
 def test_baselines_stand_beside_and_random_is_always_there(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # a metric says little without the peers that it has to beat
+    """A metric says little without the peers that it has to beat."""
     save(wave(300, seed=3), "normal.csv")
     alone = metrics(aster("eval", log, "-m", model, "--json"))
     assert list(alone) == ["aster", "random"]
@@ -106,7 +106,7 @@ def test_baselines_stand_beside_and_random_is_always_there(
 def test_baselines_need_normal_logs(
     log: str, scores: str, model: Path, save: Save, refused: Refused
 ) -> None:
-    # learning from the labelled log itself would be another task
+    """Learning from the labelled log itself would be another task."""
     assert "--normal" in refused(2, "eval", log, "-m", model, "--baseline", "knn")
     pl.read_parquet(scores).with_columns(labelled()["label"]).write_parquet("j.parquet")
     flags = ("--baseline", "knn", "--normal", log)
@@ -117,7 +117,7 @@ def test_baselines_need_normal_logs(
 
 
 def test_inflated_f1_only_on_request(log: str, model: Path, aster: Aster) -> None:
-    # point adjustment lifts random scores above real detectors
+    """Point adjustment lifts random scores above real detectors."""
     inflated = "PA-F1 (inflated)"
     assert inflated not in metrics(aster("eval", log, "-m", model, "--json"))["aster"]
     asked = metrics(aster("eval", log, "-m", model, "--json", "--point-adjust"))["aster"]
@@ -138,7 +138,7 @@ def test_inflated_f1_only_on_request(log: str, model: Path, aster: Aster) -> Non
 def test_scores_of_other_rows_are_exit_3(
     other: pl.DataFrame, said: str, scores: str, save: Save, refused: Refused
 ) -> None:
-    # rows that do not belong together give metrics that look like any other
+    """Rows that do not belong together give metrics that look like any other."""
     assert said in refused(3, "eval", save(other, "other.csv"), "--scores", scores)
 
 
@@ -146,7 +146,7 @@ def test_scores_of_other_rows_are_exit_3(
 def test_labels_in_a_scores_file_are_0_and_1(
     label: str, scores: str, save: Save, refused: Refused
 ) -> None:
-    # text labels are read as numbers, and nothing else is taken for one
+    """Text labels are read as numbers, and nothing else is taken for one."""
     text = labelled()["label"].cast(pl.String)
     text[7] = label
     joined = pl.read_parquet(scores).with_columns(label=text)
@@ -155,7 +155,7 @@ def test_labels_in_a_scores_file_are_0_and_1(
 
 
 def test_what_to_compare_must_be_said(log: str, scores: str, model: Path, refused: Refused) -> None:
-    # each misuse is named for what it is
+    """Each misuse is named for what it is."""
     assert "is no scores file" in refused(2, "eval", log)
     assert "exclude each other" in refused(2, "eval", log, "-m", model, "--scores", scores)
     assert "has no column 'label'" in refused(3, "eval", scores)

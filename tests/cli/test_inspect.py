@@ -14,7 +14,7 @@ from tests.tiny_detector import wave
 def test_scores_are_told_from_logs_by_their_columns(
     suffix: str, aster: Aster, save: Save, model: Path
 ) -> None:
-    # one command for everything: the suffix alone says nothing
+    """One command for everything: the suffix alone says nothing."""
     log = save(wave(200), f"log.{suffix}")
     scores = f"scores.{suffix}"
     assert aster("score", log, "-m", model, "-o", scores).code == 0
@@ -29,7 +29,7 @@ def test_scores_are_told_from_logs_by_their_columns(
 
 
 def test_control_characters_of_a_log_never_reach_the_terminal(aster: Aster, save: Save) -> None:
-    # looking at a foreign file must not let it write the screen
+    """Looking at a foreign file must not let it write the screen."""
     odd = wave(60).rename({"s1": "s\x1b]0;owned\x07"}).with_columns(unit=pl.lit("u\x1b[2J"))
     shown = aster("inspect", save(odd, "log.parquet"), "--id-col", "unit")
     assert shown.code == 0

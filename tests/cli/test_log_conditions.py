@@ -64,7 +64,7 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
 def test_an_unreadable_log_is_exit_2(
     command: str, condition: str, save: Save, refused: Refused, fleetless: tuple[str, ...]
 ) -> None:
-    # a log that cannot be read is the caller's mistake, not the data's: scripts tell 2 from 3
+    """A log that cannot be read is the caller's mistake, not the data's: scripts tell 2 from 3."""
     content, name, said = UNREADABLE[condition]
     more = {"train": FAST, "score": (*fleetless, "-o", "scores.csv"), "inspect": ()}[command]
     assert said in refused(2, command, save(content, name), *more)
@@ -78,14 +78,14 @@ def fleetless(model: Path) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("path", ["nowhere.csv", "*.csv", "folder"])
 def test_no_file_is_exit_2(path: str, refused: Refused, model: Path) -> None:
-    # a typo in a path must never look like an empty log
+    """A typo in a path must never look like an empty log."""
     Path("folder").mkdir()
     assert path in refused(2, "train", path, *FAST)
     assert path in refused(2, "score", path, "-m", model)
 
 
 def test_no_time_column_is_said_and_rows_count(aster: Aster, save: Save) -> None:
-    # a log without time is usable, but the user must know that gaps cannot be seen
+    """A log without time is usable, but the user must know that gaps cannot be seen."""
     log = save(wave(200).drop("time"), "log.csv")
     trained = aster("train", log, *FAST)
     assert trained.code == 0
@@ -98,7 +98,7 @@ def test_no_time_column_is_said_and_rows_count(aster: Aster, save: Save) -> None
 def test_two_time_candidates_are_exit_3_until_one_is_chosen(
     aster: Aster, refused: Refused, save: Save
 ) -> None:
-    # which clock rules is never guessed
+    """Which clock rules is never guessed."""
     log = save(wave(200).with_columns(logged=pl.col("time") + timedelta(hours=1)), "log.csv")
     complaint = refused(3, "train", log, *FAST)
     assert "'time', 'logged'" in complaint
@@ -107,7 +107,7 @@ def test_two_time_candidates_are_exit_3_until_one_is_chosen(
 
 
 def test_no_usable_sensor_is_exit_3(refused: Refused, save: Save, model: Path) -> None:
-    # without a number there is nothing to learn from or to score
+    """Without a number there is nothing to learn from or to score."""
     log = save(wave(200).select("time", state=pl.lit("on")), "log.csv")
     assert "no usable sensor" in refused(3, "train", log, *FAST)
     assert "'s0', 's1', 's2'" in refused(3, "score", log, "-m", model)
@@ -116,24 +116,44 @@ def test_no_usable_sensor_is_exit_3(refused: Refused, save: Save, model: Path) -
 def test_a_missing_sensor_is_exit_3_and_names_both_sides(
     refused: Refused, save: Save, model: Path
 ) -> None:
-    # a renamed column is found only when the message shows what was expected and what is there
+    """A renamed column is found only when the message shows what was expected and what is there."""
     log = save(wave(200).rename({"s1": "pressure"}), "log.csv")
     complaint = refused(3, "score", log, "-m", model, "-o", "scores.csv")
     assert "'s1'" in complaint
     assert "'pressure'" in complaint
 
 
+def test_a_missing_sensor_may_be_allowed(aster: Aster, save: Save, model: Path) -> None:
+    """The explicit way on: said, and the sensor that is not there is never to blame."""
+    log = save(wave(200, spike=True).drop("s1"), "log.csv")
+    flags = ("-m", model, "--allow-missing-sensors", "-o", "scores.parquet")
+    ended = aster("score", log, *flags)
+    assert ended.code == 0
+    assert "'s1'" in ended.err.splitlines()[0]
+    scores = pl.read_parquet("scores.parquet")
+    assert scores["status"].unique().to_list() == ["ok"]
+    causes = scores["top_sensors"].explode().drop_nulls().struct.unnest()
+    blamed = causes.filter(pl.col("share") > 0)["sensor"]
+    assert set(blamed) == {"s0", "s2"}
+
+
+def test_no_sensor_at_all_is_never_allowed(save: Save, refused: Refused, model: Path) -> None:
+    """A log of another plant is not a log with gaps."""
+    log = save(wave(200).select("time", flow="s0"), "log.csv")
+    assert "'s0', 's1', 's2'" in refused(3, "score", log, "-m", model, "--allow-missing-sensors")
+
+
 def test_a_wrong_dtype_is_exit_3_and_names_both_sides(
     refused: Refused, save: Save, model: Path
 ) -> None:
-    # text where the model learnt numbers must not become missing cells silently
+    """Text where the model learnt numbers must not become missing cells silently."""
     log = save(with_sensor(pl.lit("high")), "log.parquet")
     complaint = refused(3, "score", log, "-m", model, "-o", "scores.csv")
     assert "'s1' is String where the model expects Float64" in complaint
 
 
 def test_unknown_columns_are_ignored_and_named_once(aster: Aster, save: Save, model: Path) -> None:
-    # a column added later must not stop scoring, nor go unnoticed
+    """A column added later must not stop scoring, nor go unnoticed."""
     log = save(wave(200).with_columns(humidity=1.5).select(pl.all().reverse()), "log.csv")
     ended = aster("score", log, "-m", model, "--sort", "-o", "scores.csv")
     assert ended.code == 0
@@ -150,7 +170,7 @@ DISORDER = {
 def test_times_that_do_not_rise_are_exit_3_until_told_what_to_do(
     condition: str, aster: Aster, refused: Refused, save: Save, model: Path
 ) -> None:
-    # repair is never silent; the message names the flags that allow it, and they work
+    """Repair is never silent; the message names the flags that allow it, and they work."""
     log, way_on = DISORDER[condition]
     name = save(log, "log.csv")
     for command in (("train", *FAST), ("score", "-m", model, "-o", "scores.csv")):
@@ -167,7 +187,7 @@ def test_times_that_do_not_rise_are_exit_3_until_told_what_to_do(
 def test_a_missing_cell_is_filled_only_for_a_while(
     hole: float | None, aster: Aster, save: Save, model: Path
 ) -> None:
-    # nulls, NaN and infinities are one thing, a missing cell, whose filling is bounded by max_gap
+    """Nulls, NaN and infinities are one thing, a missing cell; its filling is bounded by max_gap."""
     row = pl.int_range(pl.len())
     lost = (row == 20) | row.is_between(60, 79)
     log = with_sensor(pl.when(lost).then(pl.lit(hole)).otherwise("s1"))
@@ -180,7 +200,7 @@ def test_a_missing_cell_is_filled_only_for_a_while(
 
 
 def test_a_sensor_all_missing_is_left_out_of_training_and_said(aster: Aster, save: Save) -> None:
-    # a dead column must not stop training, but must not vanish unseen either
+    """A dead column must not stop training, but must not vanish unseen either."""
     ended = aster("train", save(with_sensor(pl.lit(None, pl.Float64)), "log.csv"), *FAST)
     assert ended.code == 0
     assert "'s1' has no value and is left out" in ended.err
@@ -191,7 +211,7 @@ def test_a_sensor_all_missing_is_left_out_of_training_and_said(aster: Aster, sav
 def test_a_sensor_all_missing_when_scoring_is_exit_3(
     hole: float | None, refused: Refused, save: Save, model: Path
 ) -> None:
-    # a sensor that died would otherwise give a file of empty scores and a calm exit code
+    """A sensor that died would otherwise give a file of empty scores and a calm exit code."""
     log = save(with_sensor(pl.lit(hole, pl.Float64)), "log.parquet")
     assert "'s1'" in refused(3, "score", log, "-m", model, "-o", "scores.csv")
 
@@ -199,14 +219,14 @@ def test_a_sensor_all_missing_when_scoring_is_exit_3(
 def test_a_sensor_with_its_only_value_in_the_last_row_is_scored(
     aster: Aster, save: Save, model: Path
 ) -> None:
-    # what is all missing is known at the end of the log only: nothing may be refused before
+    """What is all missing is known at the end of the log only: nothing may be refused before."""
     row = pl.int_range(pl.len())
     log = save(with_sensor(pl.when(row == 199).then("s1")), "log.parquet")
     assert aster("score", log, "-m", model, "-o", "scores.csv").code == 0
 
 
 def test_fewer_rows_than_a_window(aster: Aster, refused: Refused, save: Save, model: Path) -> None:
-    # too little to learn from is an error; too little to score is a status, for logs grow
+    """Too little to learn from is an error; too little to score is a status, for logs grow."""
     log = save(wave(WINDOW - 1), "log.csv")
     assert f"{WINDOW} rows in a row" in refused(3, "train", log, *FAST)
     assert aster("score", log, "-m", model, "-o", "scores.parquet").code == 0
@@ -216,7 +236,7 @@ def test_fewer_rows_than_a_window(aster: Aster, refused: Refused, save: Save, mo
 
 
 def test_files_of_different_time_zones_are_exit_3(refused: Refused, save: Save) -> None:
-    # local times and UTC side by side would be hours apart without anyone noticing
+    """Local times and UTC side by side would be hours apart without anyone noticing."""
     save(wave(100), "a.csv")
     later = wave(100).with_columns(pl.col("time") + timedelta(hours=5))
     save(later.write_csv(datetime_format="%Y-%m-%d %H:%M:%S+01:00"), "b.csv")
@@ -229,7 +249,7 @@ def test_files_of_different_time_zones_are_exit_3(refused: Refused, save: Save) 
 def test_a_column_of_mixed_offsets_is_exit_2_where_it_is_the_time(
     refused: Refused, save: Save, model: Path
 ) -> None:
-    # half of the times with an offset, half without: no order of them can be trusted
+    """Half of the times with an offset, half without: no order of them can be trusted."""
     text = [
         f"2024-03-01T00:{minute:02d}:00{'Z' if minute % 2 else ''},{minute},0.5,1.5"
         for minute in range(60)
@@ -243,7 +263,7 @@ def test_a_column_of_mixed_offsets_is_exit_2_where_it_is_the_time(
 def test_labels_other_than_0_and_1_are_exit_3(
     label: int | None, refused: Refused, save: Save, model: Path
 ) -> None:
-    # a label column of classes would turn every metric into nonsense
+    """A label column of classes would turn every metric into nonsense."""
     row = pl.int_range(pl.len())
     labels = pl.when(row == LATE).then(label).otherwise(0)
     log = save(wave(200).with_columns(label=labels), "log.csv")
@@ -258,7 +278,7 @@ def test_labels_other_than_0_and_1_are_exit_3(
 def test_control_characters_of_a_column_name_are_spelled_out(
     refused: Refused, save: Save, model: Path
 ) -> None:
-    # a log is foreign text: its names must not reach the terminal raw
+    """A log is foreign text: its names must not reach the terminal raw."""
     log = save(wave(200).rename({"s1": "s\x1b]0;owned\x07\r1"}), "log.parquet")
     complaint = refused(3, "score", log, "-m", model)
     assert complaint.isprintable()

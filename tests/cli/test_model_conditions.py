@@ -32,12 +32,12 @@ def change_manifest(model: Path, **values: Any) -> None:
 
 
 def test_a_missing_model_is_exit_4(log: str, refused: Refused) -> None:
-    # the log is fine: the exit code must send the user to the model
+    """The log is fine: the exit code must send the user to the model."""
     assert "there is no such model" in refused(4, "score", log, "-m", "nowhere.aster")
 
 
 def test_a_folder_that_is_no_model_is_exit_4(log: str, refused: Refused) -> None:
-    # the folder above the model is the usual mistake
+    """The folder above the model is the usual mistake."""
     Path("models").mkdir()
     assert "no model directory" in refused(4, "score", log, "-m", "models")
 
@@ -45,7 +45,7 @@ def test_a_folder_that_is_no_model_is_exit_4(log: str, refused: Refused) -> None
 def test_a_newer_format_is_exit_4_and_says_to_upgrade(
     log: str, copied: Path, refused: Refused
 ) -> None:
-    # an older aster must not half-understand what a newer one wrote
+    """An older aster must not half-understand what a newer one wrote."""
     change_manifest(copied, format=2, something_new=True)
     for command in (("score", log, "-m", copied), ("inspect", copied)):
         complaint = refused(4, *command)
@@ -67,7 +67,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("how", ALTERED)
 def test_an_altered_manifest_is_exit_4(how: str, log: str, copied: Path, refused: Refused) -> None:
-    # the manifest vouches for every other file, so nothing in it may be believed unchecked
+    """The manifest vouches for every other file, so nothing in it may be believed unchecked."""
     change_manifest(copied, **ALTERED[how])
     assert "altered" in refused(4, "score", log, "-m", copied, "-o", "scores.csv")
 
@@ -76,7 +76,7 @@ def test_an_altered_manifest_is_exit_4(how: str, log: str, copied: Path, refused
 def test_a_broken_manifest_is_exit_4(
     content: bytes, log: str, copied: Path, refused: Refused
 ) -> None:
-    # a disk that ran full leaves such files, and a traceback would blame aster
+    """A disk that ran full leaves such files, and a traceback would blame aster."""
     (copied / "manifest.json").write_bytes(content)
     assert "manifest.json" in refused(4, "score", log, "-m", copied)
     assert "manifest.json" in refused(4, "inspect", copied)
@@ -86,7 +86,7 @@ def test_a_broken_manifest_is_exit_4(
 def test_a_file_cut_short_or_gone_is_exit_4(
     name: str, log: str, copied: Path, refused: Refused
 ) -> None:
-    # an interrupted copy must be told from a model that merely scores badly
+    """An interrupted copy must be told from a model that merely scores badly."""
     file = copied / name
     file.write_bytes(file.read_bytes()[:-1])
     assert name in refused(4, "score", log, "-m", copied, "-o", "scores.csv")
@@ -97,7 +97,8 @@ def test_a_file_cut_short_or_gone_is_exit_4(
 def test_an_unreadable_model_is_exit_4(
     log: str, copied: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # root may read anything, so the system's answer is given here
+    """Root may read anything, so the system's answer is given here."""
+
     def denied(path: Path) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -109,13 +110,13 @@ def test_an_unreadable_model_is_exit_4(
 def test_a_model_is_checked_before_the_log_is_read(
     copied: Path, save: Save, refused: Refused
 ) -> None:
-    # with both at fault the cheaper repair comes first, and always the same one
+    """With both at fault the cheaper repair comes first, and always the same one."""
     change_manifest(copied, format=2)
     refused(4, "score", save("", "empty.csv"), "-m", copied)
 
 
 def test_inspect_shows_a_model_without_its_log(aster: Aster, model: Path) -> None:
-    # a model directory describes itself
+    """A model directory describes itself."""
     shown = aster("inspect", model)
     assert (shown.code, shown.err) == (0, "")
     assert json.loads((model / "manifest.json").read_text())["model_id"] in shown.out

@@ -19,7 +19,7 @@ def log(save: Save) -> str:
 
 
 def test_every_format_holds_the_same_scores(log: str, model: Path, aster: Aster) -> None:
-    # the format is a matter of taste, never of content
+    """The format is a matter of taste, never of content."""
     names = [f"scores.{suffix}" for suffix in ("parquet", "csv", "ndjson", "arrow")]
     for name in names:
         assert aster("score", log, "-m", model, "-o", name).code == 0
@@ -32,7 +32,7 @@ def test_every_format_holds_the_same_scores(log: str, model: Path, aster: Aster)
 
 
 def test_csv_goes_into_a_pipe(log: str, model: Path, aster: Aster) -> None:
-    # data on standard output, the summary beside it on stderr
+    """Data on standard output, the summary beside it on stderr."""
     aster("score", log, "-m", model, "-o", "scores.csv")
     for flags in ((), ("-o", "-")):
         ended = aster("score", log, "-m", model, *flags)
@@ -42,7 +42,7 @@ def test_csv_goes_into_a_pipe(log: str, model: Path, aster: Aster) -> None:
 
 
 def test_standard_output_can_have_another_format(log: str, model: Path, aster: Aster) -> None:
-    # for the next program in the pipeline
+    """For the next program in the pipeline."""
     ended = aster("score", log, "-m", model, "-o", "-", "--output-format", "ndjson")
     first = json.loads(ended.out.splitlines()[0])
     assert first["status"] == "ok"
@@ -53,7 +53,7 @@ def test_standard_output_can_have_another_format(log: str, model: Path, aster: A
 def test_a_log_on_standard_input_scores_as_from_a_file(
     kind: str, log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # a pipeline must not score otherwise than a file; the format is told by the content
+    """A pipeline must not score otherwise than a file; the format is told by the content."""
     save(wave(200, spike=True), "log.parquet")
     stdin = Path(f"log.{kind}").read_bytes()
     assert aster("score", "-", "-m", model, "-o", "piped.parquet", stdin=stdin).code == 0
@@ -66,7 +66,7 @@ def test_a_log_on_standard_input_scores_as_from_a_file(
 def test_several_files_are_one_log_in_order_of_time(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # a log that is rotated at noon has no seam at noon
+    """A log that is rotated at noon has no seam at noon."""
     whole = wave(200, spike=True)
     save(whole[90:], "a-second.csv")
     save(whole[:90], "b-first.csv")
@@ -78,7 +78,7 @@ def test_several_files_are_one_log_in_order_of_time(
 
 
 def test_the_summary_as_json(log: str, model: Path, aster: Aster) -> None:
-    # one object on standard output where no scores go there, else on stderr beside them
+    """One object on standard output where no scores go there, else on stderr beside them."""
     ended = aster("score", log, "-m", model, "--json")
     found = json.loads(ended.out)
     assert (ended.code, ended.err) == (0, "")
@@ -91,7 +91,7 @@ def test_the_summary_as_json(log: str, model: Path, aster: Aster) -> None:
 
 
 def test_events_name_the_rows_that_they_are_made_of(log: str, model: Path, aster: Aster) -> None:
-    # the summary and the file must tell the same story
+    """The summary and the file must tell the same story."""
     found = json.loads(aster("score", log, "-m", model, "--json", "-o", "-").err)
     aster("score", log, "-m", model, "-o", "scores.parquet")
     scores = pl.read_parquet("scores.parquet").with_row_index("row")
@@ -109,7 +109,7 @@ def test_events_name_the_rows_that_they_are_made_of(log: str, model: Path, aster
 def test_the_model_reads_its_columns_by_name(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # order and company of the sensors are the logger's whim
+    """Order and company of the sensors are the logger's whim."""
     shuffled = wave(200, spike=True).select("s2", pl.lit(7.0).alias("extra"), "time", "s0", "s1")
     save(shuffled, "shuffled.csv")
     for name in ("log", "shuffled"):
@@ -118,7 +118,7 @@ def test_the_model_reads_its_columns_by_name(
 
 
 def test_a_label_column_is_never_a_sensor(save: Save, aster: Aster) -> None:
-    # a detector that has seen the labels finds everything
+    """A detector that has seen the labels finds everything."""
     log = save(wave(200).with_columns(label=0, fault=0), "log.csv")
     found = json.loads(aster("train", log, "--label-col", "fault", "--json", *FAST).out)
     assert "fault" not in found["schema"]["log"]["sensors"]

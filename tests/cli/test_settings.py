@@ -24,7 +24,7 @@ def refused_window(refused: Refused, *flags: str) -> str:
 def test_flag_beats_environment_beats_file_beats_default(
     refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an operator must be able to tell which of the four is in force
+    """An operator must be able to tell which of the four is in force."""
     assert "nowhere.csv" in refused_window(refused)
     save(f"[train]\nwindow-size = {IN_FILE}\n", "aster.toml")
     assert refused_window(refused) == IN_FILE
@@ -36,7 +36,7 @@ def test_flag_beats_environment_beats_file_beats_default(
 def test_config_names_another_file(
     refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # one file per plant, chosen in the call or in the environment; ./aster.toml is then not read
+    """One file per plant, chosen in the call or the environment; ./aster.toml is then not read."""
     save(f"[train]\nwindow-size = {IN_FILE}\n", "aster.toml")
     save(f"[train]\nwindow-size = {IN_FLAG}\n", "plant.toml")
     assert refused_window(refused, "--config", "plant.toml") == IN_FLAG
@@ -45,13 +45,13 @@ def test_config_names_another_file(
 
 
 def test_settings_of_another_command_do_not_count(refused: Refused, save: Save) -> None:
-    # the same key may mean something else there
+    """The same key may mean something else there."""
     save("[score]\nsort = true\n[train]\nbackbone = 'none'\n", "aster.toml")
     assert "nowhere.csv" in refused(2, "train", "nowhere.csv")
 
 
 def test_settings_reach_the_model(aster: Aster, save: Save) -> None:
-    # what was resolved is recorded, wherever it came from
+    """What was resolved is recorded, wherever it came from."""
     save("[train]\nsteps = 2\nbackbone = 'none'\nexclude-cols = ['s0', 's2']\n", "aster.toml")
     log = save(wave(200), "log.csv")
     found = json.loads(aster("train", log, "--window-size", "8", "--json").out)
@@ -74,7 +74,7 @@ def test_settings_reach_the_model(aster: Aster, save: Save) -> None:
 def test_an_unknown_key_is_exit_2_and_names_the_nearest(
     text: str, said: str, aster: Aster, save: Save
 ) -> None:
-    # a misspelt setting that is silently ignored is believed to be in force
+    """A misspelt setting that is silently ignored is believed to be in force."""
     save(text, "aster.toml")
     ended = aster("train", "nowhere.csv")
     assert ended.code == 2
@@ -82,7 +82,7 @@ def test_an_unknown_key_is_exit_2_and_names_the_nearest(
 
 
 def test_a_named_file_that_is_not_there_is_exit_2(refused: Refused) -> None:
-    # the default file may be missing, a named one may not
+    """The default file may be missing, a named one may not."""
     assert "plant.toml: cannot be read" in refused(2, "train", "x.csv", "--config", "plant.toml")
 
 
@@ -90,7 +90,7 @@ def test_a_named_file_that_is_not_there_is_exit_2(refused: Refused) -> None:
 def test_json_errors_however_json_was_asked_for(
     where: str, refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a script that parses stderr sets this once, in its environment
+    """A script that parses stderr sets this once, in its environment."""
     flags = ["--json"] if where == "flag" else []
     if where == "environment":
         monkeypatch.setenv("ASTER_JSON", "1")
@@ -103,7 +103,7 @@ def test_json_errors_however_json_was_asked_for(
 
 
 def test_a_setting_in_the_file_is_seen_without_a_training(aster: Aster, save: Save) -> None:
-    # a flag that is a switch works from the file as well
+    """A flag that is a switch works from the file as well."""
     save("[train]\nquiet = true\n", "aster.toml")
     log = save(wave(200), "log.csv")
     assert aster("train", log, *FAST).err == ""

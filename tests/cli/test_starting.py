@@ -37,7 +37,7 @@ print("heavy:", *[name for name in {heavy} if name in sys.modules])
 def test_a_look_imports_nothing_heavy(
     arguments: tuple[str, ...], aster: Aster, save: Save, model: Path
 ) -> None:
-    # torch alone takes longer to import than all of these commands take to run
+    """Torch alone takes longer to import than all of these commands take to run."""
     log = save(wave(40), "log.csv")
     if "scores.parquet" in arguments:
         assert aster("score", log, "-m", model, "-o", "scores.parquet").code == 0
@@ -51,7 +51,7 @@ def test_a_look_imports_nothing_heavy(
 
 
 def test_the_probe_sees_what_is_heavy(save: Save) -> None:
-    # the test above must not pass because its probe is blind
+    """The test above must not pass because its probe is blind."""
     arguments = ["train", save(wave(20), "log.csv"), *FAST]
     probe = PROBE.format(arguments=arguments, heavy=HEAVY).replace("== 0", "== 3")
     ended = subprocess.run(
@@ -61,7 +61,7 @@ def test_the_probe_sees_what_is_heavy(save: Save) -> None:
 
 
 def test_python_m_runs_the_command() -> None:
-    # the other way in, for machines where scripts are not on the path
+    """The other way in, for machines where scripts are not on the path."""
     process = start("--version")
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
@@ -70,14 +70,14 @@ def test_python_m_runs_the_command() -> None:
 
 @pytest.mark.parametrize("command", ["train", "score", "eval", "inspect", "backbone"])
 def test_every_command_has_help(command: str, aster: Aster) -> None:
-    # help goes to standard output, where a pager can take it
+    """Help goes to standard output, where a pager can take it."""
     ended = aster(command, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"Usage: aster {command}")
 
 
 def test_nothing_to_do_is_exit_2(aster: Aster) -> None:
-    # a script that lost its arguments must not look like a success
+    """A script that lost its arguments must not look like a success."""
     ended = aster()
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("Usage: aster")

@@ -24,14 +24,14 @@ def log(save: Save) -> str:
 
 
 def test_the_model_is_named_after_the_first_log(aster: Aster, save: Save) -> None:
-    # beside the caller, not beside the log: logs often lie where nobody may write
+    """Beside the caller, not beside the log: logs often lie where nobody may write."""
     log = save(wave(200), "logs/pump.csv")
     assert aster("train", log, *FAST).code == 0
     assert Path("pump.aster", "manifest.json").is_file()
 
 
 def test_a_model_is_replaced_only_with_force(log: str, aster: Aster, refused: Refused) -> None:
-    # a trained model may be hours of work
+    """A trained model may be hours of work."""
     assert aster("train", log, *FAST).code == 0
     first = files_here()
     assert "--force" in refused(2, "train", log, *FAST)
@@ -42,7 +42,7 @@ def test_a_model_is_replaced_only_with_force(log: str, aster: Aster, refused: Re
 
 @pytest.mark.parametrize("target", ["log.csv", "folder"])
 def test_force_replaces_models_only(target: str, log: str, refused: Refused) -> None:
-    # --force with a slip of the finger must not delete a folder of data
+    """--force with a slip of the finger must not delete a folder of data."""
     Path("folder").mkdir()
     assert "is no model directory" in refused(2, "train", log, "-o", target, "--force", *FAST)
 
@@ -53,7 +53,7 @@ def test_force_replaces_models_only(target: str, log: str, refused: Refused) -> 
 def test_a_target_in_no_directory_is_exit_2(
     command: tuple[str, ...], log: str, model: Path, refused: Refused
 ) -> None:
-    # said before an hour of training, not after it
+    """Said before an hour of training, not after it."""
     arguments = [str(model) if argument == "MODEL" else argument for argument in command[1:]]
     assert "no" in refused(2, command[0], log, *arguments)
 
@@ -61,7 +61,7 @@ def test_a_target_in_no_directory_is_exit_2(
 def test_an_unwritable_directory_is_exit_2_before_training(
     log: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # root may write anywhere, so the system's answer is given here
+    """Root may write anywhere, so the system's answer is given here."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert "cannot be written" in refused(2, "train", log, *FAST)
 
@@ -69,7 +69,8 @@ def test_an_unwritable_directory_is_exit_2_before_training(
 def test_a_disk_that_fills_up_while_saving_is_exit_2(
     log: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the end of a long training is where disks are found to be full
+    """The end of a long training is where disks are found to be full."""
+
     def refuse(**kwargs: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -81,7 +82,7 @@ def test_a_disk_that_fills_up_while_saving_is_exit_2(
 def test_a_write_protected_scores_file_stays(
     log: str, model: Path, save: Save, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # renaming over it would succeed where writing to it would not
+    """Renaming over it would succeed where writing to it would not."""
     save("kept\n", "scores.csv")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert "write-protected" in refused(2, "score", log, "-m", model, "-o", "scores.csv")
@@ -89,7 +90,7 @@ def test_a_write_protected_scores_file_stays(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_is_exit_2(log: str, model: Path, refused: Refused) -> None:
-    # half a file must not pass for a whole one
+    """Half a file must not pass for a whole one."""
     flags = ("-o", "/dev/full", "--output-format", "csv")
     assert "No space left" in refused(2, "score", log, "-m", model, *flags)
 
@@ -98,12 +99,12 @@ def test_a_full_disk_is_exit_2(log: str, model: Path, refused: Refused) -> None:
 def test_an_unknown_output_format_is_exit_2(
     target: str, log: str, model: Path, refused: Refused
 ) -> None:
-    # no guess about what a spreadsheet suffix was to mean
+    """No guess about what a spreadsheet suffix was to mean."""
     assert "is no format to write" in refused(2, "score", log, "-m", model, "-o", target)
 
 
 def test_scores_never_replace_their_own_log(log: str, model: Path, refused: Refused) -> None:
-    # raw data are the one thing that cannot be made again
+    """Raw data are the one thing that cannot be made again."""
     Path("same.csv").symlink_to(log)
     for target in (log, "same.csv"):
         assert "is the log itself" in refused(2, "score", log, "-m", model, "-o", target)
@@ -112,7 +113,7 @@ def test_scores_never_replace_their_own_log(log: str, model: Path, refused: Refu
 def test_an_interrupted_scoring_leaves_the_old_scores(
     log: str, model: Path, save: Save, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a dashboard that reads the file meanwhile must see yesterday's scores or today's
+    """A dashboard that reads the file meanwhile must see yesterday's scores or today's."""
     save("yesterday\n", "scores.csv")
     monkeypatch.setattr(Log.batches, "__defaults__", (32,))
     read = WindowReader.read
@@ -130,7 +131,8 @@ def test_an_interrupted_scoring_leaves_the_old_scores(
 def test_an_internal_error_while_scoring_leaves_no_scores(
     log: str, model: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a bug of ours is exit 70, never 1, and never a truncated file
+    """A bug of ours is exit 70, never 1, and never a truncated file."""
+
     def broken(self: WindowReader, windows: object) -> NoReturn:
         raise ZeroDivisionError("by a bug")
 
@@ -143,7 +145,7 @@ def test_an_internal_error_while_scoring_leaves_no_scores(
 def test_the_scores_file_replaces_the_old_one_whole(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
-    # a shorter file over a longer one must not keep the longer one's tail
+    """A shorter file over a longer one must not keep the longer one's tail."""
     save("x" * 1_000_000, "scores.csv")
     assert aster("score", log, "-m", model, "-o", "scores.csv").code == 0
     assert pl.read_csv("scores.csv").height == 200

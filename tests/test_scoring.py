@@ -1,0 +1,297 @@
+"""From log rows to score rows: one for one, in order, the same bits however the rows arrive."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from aster_cli import Detector
+from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.errors import DataError
+from aster_cli.logs import Log, open_log
+from aster_cli.results import LogBatch
+from aster_cli.scoring import LogScorer
+from tests.tiny_detector import WINDOW, interleaved, tiny_fleet_model, tiny_model, wave
+
+
+@pytest.fixture
+def one(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """The shared detector of one machine, with a language model."""
+    return Detector.load(tiny_model(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """The shared detector of machines ``a`` and ``b``."""
+    return Detector.load(tiny_fleet_model(tmp_path_factory.getbasetemp()))
+
+
+def written(log: pl.DataFrame, folder: Path, name: str = "log.parquet") -> Path:
+    log.write_parquet(folder / name)
+    return folder / name
+
+
+def ragged_log() -> pl.DataFrame:
+    """Interleaved machines with a gap, holes, a machine of few rows and one never seen before."""
+    a = wave(150, seed=2, spike=True, unit="a")
+    a = a.with_columns(
+        pl.when(pl.int_range(pl.len()) >= 60)
+        .then(pl.col("time") + timedelta(hours=2))
+        .otherwise("time")
+    )
+    row = pl.int_range(pl.len())
+    b = wave(150, seed=3, unit="b").with_columns(
+        s1=pl.when(row.is_between(40, 70) | (row % 13 == 0)).then(None).otherwise("s1")
+    )
+    few = wave(WINDOW - 1, seed=4, unit="few")
+    new = wave(60, seed=5, unit="new").with_columns(pl.col("time") + timedelta(minutes=30))
+    return interleaved(a, b, few, new)
+
+
+def read_by(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, logs are read this many rows at a time."""
+    monkeypatch.setattr(Log.batches, "__defaults__", (rows,))
+
+
+def test_one_row_out_for_every_row_in_and_in_order(fleet: Detector, tmp_path: Path) -> None:
+    """Whoever joins scores to the log by row must never be one row off."""
+    log = ragged_log()
+    scores = fleet.score(written(log, tmp_path))
+    expected = log.select(timestamp="time", unit="unit")
+    assert_frame_equal(scores.select("timestamp", "unit"), expected)
+
+
+def test_every_kind_of_row_has_its_status(fleet: Detector, tmp_path: Path) -> None:
+    """Why a row has no score is data, not a log message."""
+    scores = fleet.score(written(ragged_log(), tmp_path))
+    status = {unit: scores.filter(unit=unit)["status"] for unit in ("a", "b", "few", "new")}
+    assert status["a"].unique().to_list() == ["ok"]
+    # nothing comes before row 0; the last value is in row 38, and it bridges five rows
+    missing = (status["b"] == "missing").arg_true().to_list()
+    assert missing == [0, *range(44, 71)]
+    assert status["few"].to_list() == ["short"] * (WINDOW - 1)
+    assert status["new"].unique().to_list() == ["ok"]
+
+
+def test_a_segment_shorter_than_a_window_is_a_gap(one: Detector, tmp_path: Path) -> None:
+    """An island of rows between two silences cannot be judged, and is not left out."""
+    step = pl.int_range(pl.len())
+    island = pl.when(step >= 40).then(60).otherwise(0) + pl.when(step >= 45).then(60).otherwise(0)
+    log = wave(100).with_columns(pl.col("time") + pl.duration(minutes=island))
+    status = one.score(written(log, tmp_path))["status"].to_list()
+    assert status == ["ok"] * 40 + ["gap"] * 5 + ["ok"] * 55
+
+
+def test_only_scored_rows_have_a_score(fleet: Detector, tmp_path: Path) -> None:
+    """A zero where there is no score would be read as: normal."""
+    scores = fleet.score(written(ragged_log(), tmp_path))
+    scored = scores["status"] == "ok"
+    for column in ("score", "severity"):
+        assert scores[column].is_null().to_list() == (~scored).to_list()
+    assert scores["threshold"].null_count() == 0
+    assert not scores.filter(~scored)["is_anomaly"].any()
+    assert scores["severity"].drop_nulls().is_between(0.0, 100.0).all()
+
+
+def test_an_anomaly_is_a_score_above_the_threshold(one: Detector, tmp_path: Path) -> None:
+    """Nothing else decides, so that another threshold can be put on the same scores."""
+    scores = one.score(written(wave(200, seed=4, spike=True), tmp_path))
+    assert (scores["is_anomaly"] == (scores["score"] > scores["threshold"])).all()
+    assert 0 < scores["is_anomaly"].sum() < 200
+    assert scores["model_id"].unique().to_list() == [one.model_id]
+
+
+def test_anomalous_rows_and_only_they_name_sensors_and_event(
+    fleet: Detector, tmp_path: Path
+) -> None:
+    """Shares are parts of one row's cause: they sum to 1, the largest first."""
+    scores = fleet.score(written(ragged_log(), tmp_path))
+    odd = scores.filter("is_anomaly")
+    assert len(odd) > 0
+    for column in ("top_sensors", "event_id"):
+        assert scores[column].is_not_null().to_list() == scores["is_anomaly"].to_list()
+    for causes in odd["top_sensors"].to_list():
+        shares = [cause["share"] for cause in causes]
+        assert sum(shares) == pytest.approx(1.0, abs=1e-6)
+        assert shares == sorted(shares, reverse=True)
+        assert {cause["direction"] for cause in causes} <= {-1, 0, 1}
+
+
+def test_events_are_the_rows_that_bear_their_name(fleet: Detector, tmp_path: Path) -> None:
+    """An event is of one machine, and the summary counts what the rows show."""
+    with open_log(
+        [str(written(ragged_log(), tmp_path))],
+        ColumnConfig(id_cols=("unit",)),
+        TimeConfig(),
+        expected=fleet.checkpoint.schema.log,
+    ) as log:
+        scorer = fleet.scorer(log)
+        scores = pl.concat(scorer.tables())
+    named = scores.filter(pl.col("event_id").is_not_null())
+    assert sorted(event.event_id for event in scorer.summary.events) == sorted(
+        named["event_id"].unique()
+    )
+    for event in scorer.summary.events:
+        rows = named.filter(event_id=event.event_id)
+        assert rows["unit"].unique().to_list() == list(event.machine)
+        assert (rows["timestamp"][0], rows["timestamp"][-1]) == (event.start, event.end)
+        assert len(rows) == event.n_rows
+        assert rows["score"].max() == event.peak_score
+        assert rows["severity"].max() == pytest.approx(event.severity, rel=1e-6)
+    assert scorer.summary.anomalies == len(named)
+    counts = scores["status"].value_counts().rows()
+    assert sorted(scorer.summary.rows.items()) == sorted(counts)
+
+
+@pytest.mark.parametrize("rows", [7, 64, 200])
+def test_how_the_log_is_cut_does_not_change_a_bit(
+    rows: int, one: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that arrive one by one and rows that arrive by the million are the same rows."""
+    log = written(wave(200, seed=4, spike=True), tmp_path)
+    whole = one.score(log)
+    read_by(rows, monkeypatch)
+    assert_frame_equal(one.score(log), whole, check_exact=True)
+
+
+@pytest.mark.parametrize("rows", [11, 100])
+def test_how_a_ragged_log_is_cut_does_not_change_a_bit(
+    rows: int, fleet: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gaps, holes and the ends of machines fall on batch borders as well."""
+    log = written(ragged_log(), tmp_path)
+    whole = fleet.score(log)
+    read_by(rows, monkeypatch)
+    assert_frame_equal(fleet.score(log), whole, check_exact=True)
+
+
+def test_other_machines_in_the_log_do_not_change_a_bit(fleet: Detector, tmp_path: Path) -> None:
+    """A pump's score is its own affair, also where its windows share a batch with others'."""
+    log = ragged_log()
+    together = fleet.score(written(log, tmp_path))
+    for unit in ("a", "b", "few", "new"):
+        alone = fleet.score(written(log.filter(unit=unit), tmp_path, f"{unit}.parquet"))
+        assert_frame_equal(together.filter(unit=unit), alone, check_exact=True)
+
+
+def test_several_files_score_as_one(one: Detector, tmp_path: Path) -> None:
+    """A segment does not end where a file does."""
+    log = wave(200, seed=4, spike=True)
+    whole = one.score(written(log, tmp_path))
+    parts = [
+        written(log[start:stop], tmp_path, f"{start:03}.parquet")
+        for start, stop in pairwise((0, 3, 103, 200))
+    ]
+    assert_frame_equal(one.score(parts), whole, check_exact=True)
+
+
+def test_times_that_were_shifted_score_the_same(one: Detector, tmp_path: Path) -> None:
+    """Only steps count: a detector has no calendar."""
+    log = wave(200, seed=4, spike=True)
+    later = log.with_columns(pl.col("time") + timedelta(days=1000))
+    scores, moved = (
+        one.score(written(frame, tmp_path)).select("score", "status", "is_anomaly")
+        for frame in (log, later)
+    )
+    assert_frame_equal(moved, scores, check_exact=True)
+
+
+def scored_with(
+    detector: Detector, log: pl.DataFrame, folder: Path, **time: object
+) -> pl.DataFrame:
+    settings = TimeConfig(**time)  # type: ignore[arg-type]
+    path = written(log, folder)
+    expected = detector.checkpoint.schema.log
+    with open_log([str(path)], ColumnConfig(), settings, expected=expected) as opened:
+        return pl.concat(detector.scorer(opened).tables())
+
+
+def test_a_sorted_log_is_answered_in_its_own_order(one: Detector, tmp_path: Path) -> None:
+    """--sort is for judging; the answer still lines up with the file, row by row."""
+    log = wave(200, seed=4, spike=True)
+    shuffled = log.with_row_index("row").sample(fraction=1.0, shuffle=True, seed=2)
+    scores = scored_with(one, shuffled.drop("row"), tmp_path, sort=True)
+    assert_frame_equal(scores, one.score(written(log, tmp_path))[shuffled["row"].to_list()])
+
+
+@pytest.mark.parametrize("policy", ["first", "last"])
+def test_merged_rows_all_get_the_score_of_the_row_that_counts(
+    policy: str, one: Detector, tmp_path: Path
+) -> None:
+    """Two readings of one time become one row for the detector, and two in the answer."""
+    log = wave(200, seed=4)
+    other = log.with_columns(pl.col("s0", "s1", "s2") + 9.0)[100:103]
+    twice = pl.concat([log[:103], other, log[103:]]).sort("time", maintain_order=True)
+    counts = log
+    if policy == "last":
+        counts = pl.concat([log[:100], other, log[103:]])
+    scores = scored_with(one, twice, tmp_path, duplicates=policy)
+    assert scores["timestamp"].to_list() == twice["time"].to_list()
+    merged = scores.unique("timestamp", maintain_order=True)
+    assert_frame_equal(merged, one.score(written(counts, tmp_path)), check_exact=True)
+    assert all(scores[row].equals(scores[row + 1]) for row in (100, 102, 104))
+
+
+def test_a_sensor_without_any_value_is_refused_at_the_end(
+    one: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables stream out meanwhile; whoever writes them keeps them only if the end is reached."""
+    read_by(32, monkeypatch)
+    path = written(wave(200).with_columns(s1=pl.lit(None, pl.Float64)), tmp_path)
+    expected = one.checkpoint.schema.log
+    with open_log([str(path)], ColumnConfig(), TimeConfig(), expected=expected) as log:
+        tables = one.scorer(log).tables()
+        assert set(next(tables)["status"]) == {"missing"}
+        with pytest.raises(DataError, match="'s1'"):
+            list(tables)
+
+
+def test_what_waits_does_not_grow_with_the_log(
+    one: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year of rows must score in the memory of a day."""
+    waiting: list[int] = []
+    open_batches = Log.batches
+
+    def watched(self: Log) -> Iterator[LogBatch]:
+        for batch in open_batches(self, 20):
+            yield batch
+            waiting.append(len(scorer._waiting))
+
+    monkeypatch.setattr(Log, "batches", watched)
+    path = written(wave(1600), tmp_path)
+    expected = one.checkpoint.schema.log
+    with open_log([str(path)], ColumnConfig(), TimeConfig(), expected=expected) as log:
+        scorer: LogScorer = one.scorer(log)
+        rows = [len(table) for table in scorer.tables()]
+    assert len(waiting) == 80
+    # a window of 8 rows reaches from one batch of 20 into the next, never into a third
+    assert max(waiting) <= 2
+    assert rows == [20] * 80
+
+
+def test_a_machine_that_has_ended_holds_nothing_back(
+    fleet: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pump that is taken out of service must not keep the whole plant's rows in memory."""
+    waiting: list[int] = []
+    open_batches = Log.batches
+
+    def watched(self: Log) -> Iterator[LogBatch]:
+        for batch in open_batches(self, 20):
+            yield batch
+            waiting.append(len(scorer._waiting))
+
+    monkeypatch.setattr(Log, "batches", watched)
+    gone = wave(13, seed=6, unit="gone")
+    path = written(interleaved(wave(400, unit="a"), gone), tmp_path)
+    columns = ColumnConfig(id_cols=("unit",))
+    expected = fleet.checkpoint.schema.log
+    with open_log([str(path)], columns, TimeConfig(), expected=expected) as log:
+        scorer: LogScorer = fleet.scorer(log)
+        assert sum(len(table) for table in scorer.tables()) == 413
+    assert max(waiting) <= 2
