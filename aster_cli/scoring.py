@@ -26,7 +26,7 @@ from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
 
-READINGS = ("classifier", "reconstruction", "window")
+READINGS = ("classifier", "window")
 """What is read off every window, in the order in which they are joined."""
 
 BATCH_WINDOWS = 64
@@ -78,10 +78,8 @@ class WindowReader:
         batch = torch.from_numpy(padded).to(self._device)
         reading = self._network(batch)
         patch = size // reading.logits.shape[1]
-        error = (reading.expected - batch).square().mean(dim=2)
         rows = {
             "classifier": reading.logits.repeat_interleave(patch, dim=1),
-            "reconstruction": (error + error.mean(dim=1, keepdim=True)).log1p(),
             "window": self._normal(batch).unsqueeze(1).expand(-1, size),
         }
         return WindowReadings(
@@ -102,7 +100,7 @@ class ScoreSummary:
     Attributes:
         rows: Rows by status.
         anomalies: Anomalous rows.
-        events: Closed events and those open at the end, in the order of their closing.
+        events: Machine by machine, in order of time; those near the log's end are still open.
     """
 
     rows: dict[Status, int] = field(default_factory=dict)

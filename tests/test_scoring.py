@@ -263,15 +263,15 @@ def test_what_waits_does_not_grow_with_the_log(
             waiting.append(len(scorer._waiting))
 
     monkeypatch.setattr(Log, "batches", watched)
-    path = written(wave(1600), tmp_path)
+    path = written(wave(800), tmp_path)
     expected = one.checkpoint.schema.log
     with open_log([str(path)], ColumnConfig(), TimeConfig(), expected=expected) as log:
         scorer: LogScorer = one.scorer(log)
         rows = [len(table) for table in scorer.tables()]
-    assert len(waiting) == 80
+    assert len(waiting) == 40
     # a window of 8 rows reaches from one batch of 20 into the next, never into a third
     assert max(waiting) <= 2
-    assert rows == [20] * 80
+    assert rows == [20] * 40
 
 
 def test_a_machine_that_has_ended_holds_nothing_back(

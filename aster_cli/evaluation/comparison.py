@@ -27,7 +27,7 @@ class Truth:
         labels: ``(row,)`` 0 or 1.
         machines: ``(row,)`` int64, equal for rows of one machine.
         timestamps: The log's own.
-        alias: ``(row,)`` the row of the sorted or merged log that stands for each; None if none was.
+        alias: ``(row,)`` the row of the sorted or merged log that stands for it; None if unsorted.
     """
 
     labels: NDArray[np.generic]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 import pytest
@@ -133,8 +134,16 @@ def files_here() -> dict[str, str]:
     }
 
 
-def start(*args: object, **more: object) -> "subprocess.Popen[str]":
+def start(
+    *args: object, stdout: int | IO[str] | None = None, env: dict[str, str] | None = None
+) -> "subprocess.Popen[str]":
     """Start ``aster`` as a process of its own, its streams as pipes."""
     command = [sys.executable, "-m", "aster_cli", *map(str, args)]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, **{**streams, **more})  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
+        command,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if stdout is None else stdout,
+        stderr=subprocess.PIPE,
+        env=env,
+    )

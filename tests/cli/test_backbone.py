@@ -1,4 +1,4 @@
-"""``aster backbone``, and what ``aster train`` says and does when the language model is not here."""
+"""``aster backbone``, and what ``aster train`` does when the language model is not here."""
 
 import json
 from collections.abc import Callable

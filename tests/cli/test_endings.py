@@ -58,7 +58,7 @@ def test_head_ends_scoring_quietly(log: str, fleet_model: Path, save: Save) -> N
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("inspect", "log.csv"), ("backbone", "list", "--json")],
+    [("--help",), ("inspect", "log.csv"), ("backbone", "list", "--json")],
 )
 def test_a_pipe_closed_at_once_ends_quietly(arguments: tuple[str, ...], log: str) -> None:
     """Click and Rich leave with 1 here, which would mean: anomalies found."""
@@ -81,14 +81,15 @@ def test_a_full_disk_behind_standard_output_is_exit_2() -> None:
     assert "No space left" in err
 
 
-def test_no_color_on_a_terminal(log: str) -> None:
+def test_no_color_on_a_terminal(save: Save, model: Path, aster: Aster) -> None:
     """NO_COLOR holds on a real terminal; without it there is colour to be taken away."""
+    odd = save(wave(200, spike=True), "odd.csv")
+    aster("score", odd, "-m", model, "-o", "scores.csv")
     shown = {}
     for value in ("", "1"):
         master, terminal = pty.openpty()
-        process = start(
-            "inspect", log, stdout=terminal, env={**os.environ, "NO_COLOR": value, "TERM": "xterm"}
-        )
+        environment = {**os.environ, "NO_COLOR": value, "TERM": "xterm"}
+        process = start("inspect", "scores.csv", stdout=terminal, env=environment)
         os.close(terminal)
         text = b""
         try:

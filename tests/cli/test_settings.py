@@ -64,7 +64,7 @@ def test_settings_reach_the_model(aster: Aster, save: Save) -> None:
     [
         ("[train]\nwindow_size = 8\n", "did you mean 'window-size'?"),
         ("[train]\nlora-ranks = 8\n", "did you mean 'lora-rank'?"),
-        ("[trian]\nsteps = 8\n", "did you mean 'train'?"),
+        ("[trainn]\nsteps = 8\n", "did you mean 'train'?"),
         ("steps = 8\n", "there is no command 'steps'"),
         ("train = 8\n", "[train] is not a table"),
         ("[train\n", "is not TOML"),

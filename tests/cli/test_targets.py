@@ -142,6 +142,25 @@ def test_an_internal_error_while_scoring_leaves_no_scores(
     assert "--debug" in complaint
 
 
+@pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 2)])
+def test_the_copy_of_standard_input_does_not_outlive_the_run(
+    good: bool,
+    code: int,
+    log: str,
+    model: Path,
+    aster: Aster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A log is read twice, so a stream is copied: foreign data in a folder that all can list."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    content = Path(log).read_bytes() + (b"" if good else b"1,2,3,4,5,6\n")
+    assert aster("score", "-", "-m", model, "-o", "scores.csv", stdin=content).code == code
+    assert set(tmp_path.iterdir()) == before
+    assert Path("scores.csv").exists() is good
+
+
 def test_the_scores_file_replaces_the_old_one_whole(
     log: str, model: Path, save: Save, aster: Aster
 ) -> None:
