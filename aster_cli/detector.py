@@ -24,7 +24,6 @@ from aster_cli.checkpoint import (
     ModelSchema,
     Scoring,
     TrainingRecord,
-    fingerprint,
     identify,
     load_model,
     save_model,
@@ -39,6 +38,7 @@ from aster_cli.preparation import (
     Split,
     collect,
     drop_empty_sensors,
+    fingerprint,
     reference_table,
     sampling_period,
     segments_of,
@@ -152,7 +152,7 @@ class Detector:
             weights=trained.weights,
             scoring=scoring,
             log_name=log.name,
-            fingerprint=fingerprint([one.values for one in series]),
+            fingerprint=fingerprint(series),
         )
         return cls(checkpoint, identify(checkpoint))
 

@@ -1,5 +1,6 @@
 """From a log to what training works on: series, their sampling period, parts of time, segments."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -91,7 +92,7 @@ def sampling_period(series: list[Series], schema: LogSchema, config: TimeConfig)
     step = median_step([one.time for one in series])
     if step is None:
         raise DataError("has one row only, so it has no sampling period", hint="give more rows")
-    return step * (schema.seconds_per_unit or 1.0)
+    return step / schema.units_per_second
 
 
 def split_time(series: Series, window_size: int) -> Split:
@@ -157,3 +158,11 @@ def reference_table(series: list[Series], sensors: tuple[str, ...]) -> pl.DataFr
             )
         )
     return pl.concat(tables)
+
+
+def fingerprint(series: list[Series]) -> str:
+    """SHA-256 over a log's sensor values, machine after machine."""
+    digest = hashlib.sha256()
+    for one in series:
+        digest.update(np.ascontiguousarray(one.values).tobytes())
+    return digest.hexdigest()

@@ -13,7 +13,6 @@ from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
 from aster_cli.checkpoint import (
-    IDENTITY,
     Checkpoint,
     identify,
     load_model,
@@ -21,6 +20,7 @@ from aster_cli.checkpoint import (
     require_free,
     save_model,
 )
+from aster_cli.checkpoint.encoding import IDENTITY
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import ModelDirectoryError, StorageError
 from tests.tiny_detector import tiny_model, wave
@@ -138,7 +138,7 @@ def test_model_id_is_not_about_dates_or_names(
         def now(cls, tz: object = None) -> "Later":
             return cls(2031, 5, 6, tzinfo=UTC)
 
-    monkeypatch.setattr("aster_cli.checkpoint.datetime", Later)
+    monkeypatch.setattr("aster_cli.checkpoint.writing.datetime", Later)
     manifest = save_model(checkpoint, tmp_path / "later.aster")
     assert manifest.created.startswith("2031-05-06")
     assert manifest.model_id == read_card(model).manifest.model_id == identify(checkpoint)
@@ -192,7 +192,7 @@ def test_an_interrupted_replacement_keeps_the_old_model(
         return rename(self, to)
 
     if moment == "writing":
-        monkeypatch.setattr("aster_cli.checkpoint._sync", interrupted)
+        monkeypatch.setattr("aster_cli.checkpoint.writing._sync", interrupted)
     else:
         monkeypatch.setattr(Path, "rename", interrupted_swap)
     with pytest.raises(KeyboardInterrupt):

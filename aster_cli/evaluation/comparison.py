@@ -185,6 +185,6 @@ def segments(log: Log) -> list[Segment]:
     """A log's segments, by the default rules for gaps and missing cells."""
     time = TimeConfig()
     series, _ = collect(log.batches())
-    units = log.schema.seconds_per_unit or 1.0
-    longest = time.max_gap * sampling_period(series, log.schema, time) / units
+    period = sampling_period(series, log.schema, time) * log.schema.units_per_second
+    longest = time.max_gap * period
     return [s for one in series for s in segments_of(one, longest, time.missing)]

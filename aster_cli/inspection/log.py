@@ -37,7 +37,7 @@ def inspect_log(
     """
     schema, time = log.schema, time or TimeConfig()
     # a whole number, for 60 s are to be 60 s: dividing by it is exact where multiplying is not
-    per_second = round(1.0 / (schema.seconds_per_unit or 1.0))
+    per_second = schema.units_per_second
     given = None if time.period is None else time.period * per_second
     watched_steps = StepWatch(schema.time_kind, time.max_gap, given)
     watched_sensors = SensorWatch(len(schema.sensors), log.n_rows, schema.time_kind)

@@ -41,6 +41,11 @@ class LogSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     id_from_path: bool
     label_col: str | None
 
+    @property
+    def units_per_second(self) -> float:
+        """Units of the clock in a second; 1 for counters, whose unit is their own."""
+        return 1.0 if self.seconds_per_unit is None else round(1.0 / self.seconds_per_unit)
+
 
 def infer_schema(
     head: pl.DataFrame, config: ColumnConfig, *, where: str, path_ids: Sequence[str] = ()

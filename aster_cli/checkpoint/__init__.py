@@ -1,0 +1,39 @@
+"""The model directory: everything that scoring needs, in JSON, TOML, Parquet and safetensors.
+
+It is written beside its target and renamed, so it is there whole or not at all. Every file's
+SHA-256 is in the manifest and checked when the file is read. Reading needs no torch.
+"""
+
+from aster_cli.checkpoint.encoding import FORMAT
+from aster_cli.checkpoint.reading import is_model, load_model, read_card
+from aster_cli.checkpoint.values import (
+    Adapter,
+    Arrays,
+    Checkpoint,
+    EpochRecord,
+    Manifest,
+    ModelCard,
+    ModelSchema,
+    Scoring,
+    TrainingRecord,
+)
+from aster_cli.checkpoint.writing import identify, require_free, save_model
+
+__all__ = [
+    "FORMAT",
+    "Adapter",
+    "Arrays",
+    "Checkpoint",
+    "EpochRecord",
+    "Manifest",
+    "ModelCard",
+    "ModelSchema",
+    "Scoring",
+    "TrainingRecord",
+    "identify",
+    "is_model",
+    "load_model",
+    "read_card",
+    "require_free",
+    "save_model",
+]

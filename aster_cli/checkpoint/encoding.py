@@ -1,0 +1,60 @@
+"""How the directory's files are named, written as bytes, and hashed."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from aster_cli.calibration import ReadingScale
+from aster_cli.checkpoint.values import Manifest
+from aster_cli.scaling import ScalingTable
+
+FORMAT = 1
+"""Version of the directory's format; a newer one is refused."""
+
+MANIFEST = "manifest.json"
+
+IDENTITY = (
+    "weights.safetensors",
+    "adapter/adapter_model.safetensors",
+    "scaling.json",
+    "calibration.parquet",
+    "schema.json",
+)
+"""The files that `model_id` is a hash of."""
+
+
+class MachineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One machine's scaling."""
+
+    machine: tuple[str, ...] | None  # None: the pooled table
+    table: ScalingTable
+
+
+class Scales(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``scaling.json``: of sensors, and of the network's readings."""
+
+    sensors: tuple[MachineTable, ...]
+    readings: dict[str, ReadingScale]
+
+
+def pretty(value: object) -> bytes:
+    """JSON that a person can read."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of every file, by path."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
+
+
+def identity_of(digests: Mapping[str, str]) -> str:
+    """``model_id``: twelve digits of a hash over what decides scores, not over dates or names."""
+    text = "\n".join(digests[name] for name in IDENTITY if name in digests)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def seal_of(manifest: Manifest) -> str:
+    """SHA-256 over the manifest's other fields."""
+    unsealed = msgspec.structs.replace(manifest, seal="")
+    return hashlib.sha256(msgspec.json.encode(unsealed, order="sorted")).hexdigest()

@@ -1,0 +1,186 @@
+"""Reading a model directory: nothing is used before its hash is checked."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import polars as pl
+
+from aster_cli.backbones import Backbone
+from aster_cli.calibration import Calibration, ReadingScale, ScoreTable
+from aster_cli.checkpoint.encoding import FORMAT, MANIFEST, Scales, identity_of, seal_of
+from aster_cli.checkpoint.values import (
+    Adapter,
+    Checkpoint,
+    Manifest,
+    ModelCard,
+    ModelSchema,
+    TrainingRecord,
+)
+from aster_cli.config import DetectorConfig
+from aster_cli.errors import AsterError, ModelDirectoryError
+from aster_cli.results import MachineId
+from aster_cli.scaling import SensorScaling
+
+T = TypeVar("T")
+
+
+def is_model(path: Path) -> bool:
+    """Whether `path` looks like a model directory."""
+    return (path / MANIFEST).is_file()
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read what a model directory says of itself; no weights, no torch.
+
+    Raises:
+        ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+    """
+    manifest = _read_manifest(path)
+    config = _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig))
+    return ModelCard(
+        manifest,
+        config,
+        _read(path, manifest, "schema.json", lambda data: _json(data, ModelSchema)),
+        _read(path, manifest, "training.json", lambda data: _json(data, TrainingRecord)),
+        _read(path, manifest, "reference.parquet", pl.read_parquet),
+    )
+
+
+def load_model(path: Path) -> tuple[Checkpoint, str]:
+    """Read a model directory: what makes the detector, and its `model_id`.
+
+    Raises:
+        ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+    """
+    from safetensors.numpy import load as load_arrays
+
+    card = read_card(path)
+    manifest = card.manifest
+    scales = _read(path, manifest, "scaling.json", lambda data: _json(data, Scales))
+    pooled = [entry.table for entry in scales.sensors if entry.machine is None]
+    if len(pooled) != 1:
+        raise ModelDirectoryError("has no pooled scaling", where=str(path / "scaling.json"))
+    scaling = SensorScaling(
+        pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
+    )
+    held_out = _read(path, manifest, "calibration.parquet", pl.read_parquet)
+    _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
+    backbone = adapter = None
+    if "backbone.json" in manifest.files:
+        described = _read(path, manifest, "backbone.json", lambda data: _json(data, dict))
+        backbone = Backbone(
+            name=manifest.backbone,
+            config=described["config"],
+            embedding_norm=described["embedding_norm"],
+            weights=_read(path, manifest, "backbone.safetensors", load_arrays),
+        )
+    if "adapter/adapter_config.json" in manifest.files:
+        adapter = Adapter(
+            _read(path, manifest, "adapter/adapter_config.json", lambda data: _json(data, dict)),
+            _read(path, manifest, "adapter/adapter_model.safetensors", load_arrays),
+        )
+    return Checkpoint(
+        config=card.config,
+        schema=card.schema,
+        training=card.training,
+        reference=card.reference,
+        scaling=scaling,
+        calibration=_calibration(held_out, scales.readings, card),
+        backbone=backbone,
+        adapter=adapter,
+        weights=_read(path, manifest, "weights.safetensors", load_arrays),
+        scoring=manifest.scoring,
+        log_name=manifest.log,
+        fingerprint=manifest.fingerprint,
+    ), manifest.model_id
+
+
+def _calibration(
+    held_out: pl.DataFrame, readings: dict[str, ReadingScale], card: ModelCard
+) -> Calibration:
+    budget = card.config.alert.alert_budget
+    tables: dict[MachineId | None, ScoreTable] = {}
+    for (machine,), rows in held_out.group_by("machine", maintain_order=True):
+        key = None if machine is None else tuple(machine)
+        scores = rows["score"].to_numpy()
+        tables[key] = ScoreTable(scores, card.schema.window_size, budget)
+    return Calibration(readings, tables[None], {m: t for m, t in tables.items() if m is not None})
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        exists, looks_right = path.exists(), is_model(path)
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"cannot be read ({error.strerror})", where=str(path), hint="check its permissions"
+        ) from error
+    if not exists:
+        raise ModelDirectoryError(
+            "there is no such model", where=str(path), hint="`aster train` makes one"
+        )
+    if not looks_right:
+        raise ModelDirectoryError(
+            "is no model directory (it has no manifest.json)", where=str(path)
+        )
+    where = str(path / MANIFEST)
+    try:
+        data = (path / MANIFEST).read_bytes()
+        found = json.loads(data).get("format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelDirectoryError(
+            "cannot be read: it is truncated or altered", where=where, hint="train again"
+        ) from error
+    if isinstance(found, int) and found > FORMAT:
+        raise ModelDirectoryError(
+            f"has format {found}, and this aster reads up to {FORMAT}",
+            where=where,
+            hint="upgrade aster-cli",
+        )
+    try:
+        manifest = _json(data, Manifest)
+    except msgspec.MsgspecError as error:
+        raise _altered(path / MANIFEST, str(error)) from error
+    if manifest.format < 1:
+        raise _altered(path / MANIFEST, f"there is no format {manifest.format}")
+    if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity_of(manifest.files)):
+        raise _altered(path / MANIFEST, "its own SHA-256 is another")
+    return manifest
+
+
+def _altered(file: Path, how: str) -> ModelDirectoryError:
+    return ModelDirectoryError(
+        f"is altered ({how})", where=str(file), hint="restore it or train again"
+    )
+
+
+def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]) -> T:
+    """Read one file of the directory, after checking that it is the one that was written."""
+    where = str(path / name)
+    try:
+        data = (path / name).read_bytes()
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"cannot be read ({error.strerror})", where=where, hint="restore it or train again"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != manifest.files.get(name):
+        raise ModelDirectoryError(
+            "is truncated or altered (its SHA-256 is not the manifest's)",
+            where=where,
+            hint="restore it or train again",
+        )
+    try:
+        return parse(data)
+    except (AsterError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
+        raise ModelDirectoryError(f"cannot be understood ({error})", where=where) from error
+
+
+def _json(data: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(data, type=kind)
+
+
+def _toml(data: bytes, kind: type[T]) -> T:
+    return msgspec.toml.decode(data, type=kind)

@@ -1,0 +1,126 @@
+"""What a model directory holds, as values; none of them knows files or torch."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+from numpy.typing import NDArray
+
+from aster_cli.backbones import Backbone
+from aster_cli.calibration import Calibration
+from aster_cli.config import DetectorConfig
+from aster_cli.logs import LogSchema
+from aster_cli.scaling import SensorScaling
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class ModelSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a log must look like to be scored, and how its rows become windows."""
+
+    log: LogSchema
+    period: float  # sampling period in seconds, or in units of a counter
+    max_gap: float  # periods
+    window_size: int  # rows
+    stride: int  # rows
+
+    @property
+    def longest_step(self) -> float:
+        """The longest step that is no gap, in units of `LogBatch.time`."""
+        return self.max_gap * self.period * self.log.units_per_second
+
+
+class Scoring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The terms under which equal rows give equal bits."""
+
+    batch_windows: int
+    precision: Literal["fp32", "bf16"]
+    threads: int
+
+
+class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One epoch; see `aster_cli.results.EpochResult`."""
+
+    phase: str  # "fit": on the first stretch of time; "refit": on the whole log
+    epoch: int
+    step: int
+    reversal_strength: float
+    losses: dict[str, float]
+    held_out: dict[str, float]
+    separation: float | None
+
+
+class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What training saw and how it went."""
+
+    rows: int
+    missing_cells: int
+    machines: int
+    windows: dict[str, int]  # by what they serve: train, early_stopping, refit
+    start: str  # the log's first timestamp, as text
+    end: str
+    notes: tuple[str, ...]
+    epochs: tuple[EpochRecord, ...]
+    calibration_rows: int
+    effective_rows: int  # calibration rows over the window size
+    margin: bool  # whether the threshold takes the margin for few rows
+    thresholds: dict[str, float]  # by machine, "*" for the pooled one
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the directory holds."""
+
+    format: int
+    model_id: str
+    created: str
+    seed: int
+    backbone: str
+    log: str  # name of the training log
+    fingerprint: str  # SHA-256 over the training rows
+    versions: dict[str, str]
+    scoring: Scoring
+    files: dict[str, str]  # SHA-256 by path
+    seal: str = ""  # SHA-256 of all the above
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """LoRA in PEFT's own layout."""
+
+    config: dict[str, Any]
+    weights: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model directory says of itself, without its weights."""
+
+    manifest: Manifest
+    config: DetectorConfig
+    schema: ModelSchema
+    training: TrainingRecord
+    reference: pl.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; without the reference table."""
+        parts = ("manifest", "config", "schema", "training")
+        return {part: msgspec.to_builtins(getattr(self, part)) for part in parts}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that makes a detector."""
+
+    config: DetectorConfig
+    schema: ModelSchema
+    training: TrainingRecord
+    reference: pl.DataFrame
+    scaling: SensorScaling
+    calibration: Calibration
+    backbone: Backbone | None
+    adapter: Adapter | None
+    weights: Arrays
+    scoring: Scoring
+    log_name: str
+    fingerprint: str

@@ -1,0 +1,192 @@
+"""Writing a model directory: beside its target, then renamed."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from aster_cli.calibration import Calibration, ScoreTable
+from aster_cli.checkpoint.encoding import (
+    FORMAT,
+    MANIFEST,
+    MachineTable,
+    Scales,
+    digests_of,
+    identity_of,
+    pretty,
+    seal_of,
+)
+from aster_cli.checkpoint.reading import is_model
+from aster_cli.checkpoint.readme import readme
+from aster_cli.checkpoint.values import Checkpoint, Manifest
+from aster_cli.errors import StorageError
+from aster_cli.results import MachineId
+
+RECORDED = ("aster-cli", "torch", "transformers", "peft", "polars", "numpy")
+"""The packages whose versions the manifest keeps."""
+
+
+def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> Manifest:
+    """Write the model directory, whole or not at all.
+
+    Raises:
+        StorageError: The target exists and `force` is not given, or cannot be written.
+    """
+    require_free(target, force=force)
+    contents = _contents(checkpoint)
+    manifest = _manifest(checkpoint, contents)
+    staging = None
+    try:
+        parent = target.absolute().parent
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+        staging.chmod(0o755)
+        for name, data in {**contents, MANIFEST: pretty(manifest)}.items():
+            (staging / name).parent.mkdir(exist_ok=True)
+            (staging / name).write_bytes(data)
+            _sync(staging / name)
+        _swap(staging, target)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+def require_free(target: Path, *, force: bool) -> None:
+    """Check that a model can be written there, before any work is done for it.
+
+    Raises:
+        StorageError: The target exists and `force` is not given, or its parent is no place.
+    """
+    if target.exists() and not force:
+        raise StorageError("exists already", where=str(target), hint="--force replaces it")
+    if target.exists() and not is_model(target):
+        raise StorageError(
+            "is no model directory, so it is not replaced", where=str(target), hint="name another"
+        )
+    parent = target.absolute().parent
+    if not parent.is_dir():
+        raise StorageError("there is no such directory", where=str(parent), hint="make it first")
+    if not os.access(parent, os.W_OK):
+        raise StorageError("cannot be written", where=str(parent), hint="check its permissions")
+
+
+def identify(checkpoint: Checkpoint) -> str:
+    """Twelve digits of a hash over what decides scores; not over dates or file names."""
+    return identity_of(digests_of(_contents(checkpoint)))
+
+
+def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Every file of the directory but the manifest, by path."""
+    from safetensors.numpy import save as arrays
+
+    scales = Scales(
+        (
+            MachineTable(None, checkpoint.scaling.pooled),
+            *(
+                MachineTable(machine, table)
+                for machine, table in checkpoint.scaling.machines.items()
+            ),
+        ),
+        checkpoint.calibration.readings,
+    )
+    contents = {
+        "config.toml": msgspec.toml.encode(_without_none(msgspec.to_builtins(checkpoint.config))),
+        "schema.json": pretty(checkpoint.schema),
+        "training.json": pretty(checkpoint.training),
+        "scaling.json": pretty(scales),
+        "calibration.parquet": _parquet(_held_out(checkpoint.calibration)),
+        "reference.parquet": _parquet(checkpoint.reference),
+        "weights.safetensors": arrays(checkpoint.weights),
+        "README.md": readme(checkpoint).encode(),
+    }
+    backbone, adapter = checkpoint.backbone, checkpoint.adapter
+    if backbone is not None:
+        described = {"config": backbone.config, "embedding_norm": backbone.embedding_norm}
+        contents["backbone.json"] = pretty(described)
+        contents["backbone.safetensors"] = arrays(backbone.weights)
+    if adapter is not None:
+        contents["adapter/adapter_config.json"] = pretty(adapter.config)
+        contents["adapter/adapter_model.safetensors"] = arrays(adapter.weights)
+    return contents
+
+
+def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest:
+    digests = digests_of(contents)
+    manifest = Manifest(
+        format=FORMAT,
+        model_id=identity_of(digests),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=checkpoint.config.training.seed,
+        backbone=checkpoint.config.model.backbone,
+        log=checkpoint.log_name,
+        fingerprint=checkpoint.fingerprint,
+        versions={name: version(name) for name in RECORDED},
+        scoring=checkpoint.scoring,
+        files=digests,
+    )
+    return msgspec.structs.replace(manifest, seal=seal_of(manifest))
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Put `staging` in the place of `target`, keeping the old one until the new one stands."""
+    old = staging.with_name(f"{staging.name}.old")
+    if target.exists():
+        target.rename(old)
+    try:
+        staging.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    _sync(target.absolute().parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _held_out(calibration: Calibration) -> pl.DataFrame:
+    """The held-out scores, one row each, with the machine that they are of (null: pooled only)."""
+    tables: list[tuple[MachineId | None, ScoreTable]] = [(None, calibration.pooled)]
+    tables += calibration.machines.items()
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "machine": pl.Series(
+                    [None if machine is None else list(machine)], dtype=pl.List(pl.String)
+                ).new_from_index(0, len(table.held_out)),
+                "score": table.held_out,
+            }
+        )
+        for machine, table in tables
+    )
+
+
+def _without_none(value: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no null: what is not set is not written."""
+    return {
+        key: _without_none(item) if isinstance(item, dict) else item
+        for key, item in value.items()
+        if item is not None
+    }
