@@ -104,13 +104,16 @@ class Calibration:
 def join_readings(
     readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
 ) -> FloatArray:
-    """The score of every row: ``Σ sign(u) log(1 + |u|)`` over its readings in spreads, ``u``.
+    """The score of every row, ``g(window) + g(max(classifier, 0))``, each in held-out spreads.
 
-    A reading that wanders on held-out rows has a wide spread, so it weighs little by itself. The
-    logarithm lets one reading's huge excess not silence the others, and keeps its rank.
+    ``g(u) = sign(u) log(1 + |u|)`` lets neither reading's huge excess silence the other, and keeps
+    its rank. The window score ranks all rows; the classifier adds where it sees more than it does
+    on normal rows. That it finds a row *more* normal than usual is no evidence: on drifting logs
+    it says so of rows that lie far from everything seen.
     """
-    total = np.zeros(len(next(iter(readings.values()))))
-    for name, values in readings.items():
-        u = scales[name].apply(values)
-        total += np.sign(u) * np.log1p(np.abs(u))
-    return total
+    spreads = {name: scales[name].apply(values) for name, values in readings.items()}
+    return _compressed(spreads["window"]) + _compressed(np.maximum(spreads["classifier"], 0.0))
+
+
+def _compressed(u: FloatArray) -> FloatArray:
+    return np.sign(u) * np.log1p(np.abs(u))

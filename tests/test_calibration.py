@@ -120,20 +120,24 @@ def test_a_constant_reading_has_a_spread() -> None:
         assert np.isfinite(scale.apply(np.array([level, level + 1.0]))).all()
 
 
-def test_scores_rise_with_every_reading() -> None:
+def test_scores_rise_with_the_window_and_never_fall_with_the_classifier() -> None:
     """Whichever part of the network sees something, the row gets worse, never better."""
-    scales = {"a": ReadingScale(0.0, 1.0), "b": ReadingScale(5.0, 0.1)}
+    scales = {"classifier": ReadingScale(0.0, 1.0), "window": ReadingScale(5.0, 0.1)}
     values = np.array([-100.0, -1.0, 0.0, 0.5, 3.0, 1e9])
-    for name in scales:
-        readings = {other: np.full(len(values), 2.0) for other in scales} | {name: values}
-        assert (np.diff(join_readings(readings, scales)) > 0).all()
+    steady = np.full(len(values), 2.0)
+    assert (np.diff(join_readings({"classifier": steady, "window": values}, scales)) > 0).all()
+    joined = join_readings({"classifier": values, "window": steady}, scales)
+    assert (np.diff(joined)[:2] == 0).all()  # below its usual level it has no say
+    assert (np.diff(joined)[2:] > 0).all()
 
 
 def test_the_score_formula() -> None:
-    """The pencil case: log(1 + 3) + 0 - log(1 + 1)."""
-    scales = {name: ReadingScale(1.0, 2.0) for name in ("a", "b", "c")}
-    readings = {"a": np.array([7.0]), "b": np.array([1.0]), "c": np.array([-1.0])}
-    assert join_readings(readings, scales).tolist() == pytest.approx([math.log(2.0)])
+    """The pencil case: log(1 + 3) - log(1 + 1), and a classifier that sees nothing."""
+    scales = {name: ReadingScale(1.0, 2.0) for name in ("classifier", "window")}
+    seen = {"classifier": np.array([7.0]), "window": np.array([-1.0])}
+    unseen = {"classifier": np.array([-9.0]), "window": np.array([-1.0])}
+    assert join_readings(seen, scales).tolist() == pytest.approx([math.log(2.0)])
+    assert join_readings(unseen, scales).tolist() == pytest.approx([-math.log(2.0)])
 
 
 def test_unknown_machines_get_the_pooled_table() -> None:
