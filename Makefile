@@ -1,11 +1,11 @@
 # Everything here works from a fresh clone: Python 3.11 or newer and make are all it needs.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test check lint types imports docs bench-quick clean
+.PHONY: help demo test check lint types imports docs clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aster_cli.backbones import Backbone, load_backbone
 from aster_cli.checkpoint import Adapter, Arrays, Scoring
@@ -56,8 +58,13 @@ class Blueprint:
             network.context.backbone.add_lora(self.model.lora_rank)
         return network.to(self.device)
 
-    def reader(self, trained: Trained) -> WindowReader:
-        """The trained network for scoring: LoRA folded into the LLM's layers, no peft."""
+    def reader(self, trained: Trained, absent: NDArray[np.int64] | None = None) -> WindowReader:
+        """The trained network for scoring: LoRA folded into the LLM's layers, no peft.
+
+        Args:
+            trained: What training put into it.
+            absent: Sensors that the log lacks; no distance to normal windows is measured in them.
+        """
         merged = None
         if self.backbone is not None and trained.adapter is not None:
             merged = merge_lora(
@@ -73,10 +80,19 @@ class Blueprint:
             compute_dtype=dtype_of(self.scoring.precision),
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
-        normal = NormalWindows(own.pop(_NORMAL_WINDOWS))
+        stored = own.pop(_NORMAL_WINDOWS)
+        if absent is not None and len(absent):
+            stored = stored.clone()
+            stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
+        normal = NormalWindows(stored)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
-        return WindowReader(network.to(self.device).eval(), normal.to(self.device), self.device)
+        return WindowReader(
+            network.to(self.device).eval(),
+            normal.to(self.device),
+            self.device,
+            self.scoring.batch_windows,
+        )
 
 
 def configured_backbone(model: ModelConfig) -> Backbone | None:

@@ -5,7 +5,7 @@ model directory keeps them in ``config.toml``: a detector always carries its con
 """
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +17,6 @@ ClassifierKind = Literal["transformer", "mlp", "linear"]
 Precision = Literal["auto", "fp32", "bf16"]
 LogFormat = Literal["csv", "parquet", "ndjson", "arrow"]
 
-LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 DEFAULT_BACKBONE = "smollm2-135m"
 
 

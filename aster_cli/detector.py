@@ -35,6 +35,7 @@ from aster_cli.events import EventTracker
 from aster_cli.logs import Log, LogSchema, open_log
 from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.preparation import (
+    FEWEST_WINDOWS,
     Split,
     collect,
     drop_empty_sensors,
@@ -135,7 +136,7 @@ class Detector:
         run("fit", parts.train, parts.early_stopping)
         # calibrated before the network sees the rows that it is calibrated on
         reader = blueprint.reader(keep(network, parts.train))
-        calibration = _calibrate(splits, reader, scaling, schema, config)
+        calibration = _calibrate(splits, reader, scaling, schema, config, log.name)
         run("refit", parts.everything, parts.everything.none())
         trained = keep(network, parts.everything)
         checkpoint = Checkpoint(
@@ -173,6 +174,7 @@ class Detector:
         blueprint = Blueprint(
             made.config.model, len(sensors), made.backbone, made.scoring, find_device(device)
         )
+        absent = np.flatnonzero(np.isin(sensors, log.absent_sensors))
         torch.set_num_threads(min(made.scoring.threads, os.cpu_count() or 1))
 
         def open_tracker(machine: MachineId) -> EventTracker:
@@ -180,17 +182,18 @@ class Detector:
                 machine,
                 model_id=self.model_id,
                 merge_gap=schema.window_size // 2,
+                longest_step=schema.longest_step,
                 seconds_per_unit=schema.log.seconds_per_unit,
                 sensors=sensors,
             )
 
         return LogScorer(
             log,
-            reader=blueprint.reader(Trained(made.adapter, made.weights)),
+            reader=blueprint.reader(Trained(made.adapter, made.weights), absent=absent),
             calibration=made.calibration,
             open_stream=lambda machine: _stream(machine, made.scaling, schema, made.config),
             open_tracker=open_tracker,
-            usual=made.scaling.usual,
+            scaling=made.scaling,
             sensors=sensors,
             model_id=self.model_id,
         )
@@ -291,6 +294,7 @@ def _calibrate(
     scaling: SensorScaling,
     schema: ModelSchema,
     config: DetectorConfig,
+    name: str,
 ) -> Calibration:
     """Score the held-out stretches as any log is scored, and learn what scores mean.
 
@@ -310,9 +314,10 @@ def _calibrate(
             }
     if not held_out:
         raise DataError(
-            f"no held-out row could be scored: {schema.window_size} rows in a row are needed "
-            "at the end of the log",
-            hint="give more rows, or take a smaller --window-size",
+            f"no machine has {FEWEST_WINDOWS} windows of {schema.window_size} rows, its last "
+            "ones without a gap or a missing cell: there is nothing to calibrate on",
+            where=name,
+            hint="give more rows",
         )
     scales = {
         name: ReadingScale.fit(np.concatenate([rows[name] for rows in held_out.values()]))

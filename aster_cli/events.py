@@ -1,7 +1,7 @@
 """Anomalous rows that belong together, followed while rows go by.
 
 A run of anomalous rows opens an event; the next run joins it when no more than `merge_gap` rows of
-the machine lie between them.
+the machine lie between them, and no gap.
 """
 
 import hashlib
@@ -46,6 +46,7 @@ class EventTracker:
         machine: Whose rows these are.
         model_id: Which model scored them.
         merge_gap: The most rows between two runs of one event.
+        longest_step: The longest step of the clock that is no gap.
         seconds_per_unit: Of the clock; None for counters.
         sensors: Sensor names.
     """
@@ -56,54 +57,59 @@ class EventTracker:
         *,
         model_id: str,
         merge_gap: int,
+        longest_step: float,
         seconds_per_unit: float | None,
         sensors: tuple[str, ...],
     ) -> None:
         self._machine = machine
         self._model_id = model_id
         self._merge_gap = merge_gap
+        self._longest_step = longest_step
         self._seconds = seconds_per_unit
         self._sensors = sensors
         self._rows_seen = 0
+        self._last_time = np.inf
+        self._gaps_seen = 0
         self._last_anomaly = -1  # the machine's row number
+        self._last_stretch = 0  # gaps before that row
         self._growing: _Growing | None = None
         self.closed: list[Event] = []
 
     def follow(
         self,
         anomalous: NDArray[np.int64],
-        n_rows: int,
+        time: FloatArray,
         *,
         timestamps: pl.Series,
-        time: FloatArray,
         scores: FloatArray,
         severities: FloatArray,
         attribution: Attribution,
     ) -> list[str]:
-        """Take the machine's next `n_rows` rows; return the event of each anomalous one.
+        """Take the machine's next rows; return the event of each anomalous one.
 
         Args:
-            anomalous: Places of the anomalous rows among the `n_rows`, rising.
-            n_rows: Rows that went by, of any kind.
+            anomalous: Places of the anomalous rows among them, rising.
+            time: ``(row,)`` the clock of all of them, of whatever status.
             timestamps: The log's own timestamps of the anomalous rows.
-            time: Their clock.
             scores: Their scores.
             severities: Their severities.
             attribution: Their leading sensors.
         """
         names = []
-        for i, place in enumerate((anomalous + self._rows_seen).tolist()):
-            if self._growing is None or place - self._last_anomaly - 1 > self._merge_gap:
+        gaps = np.diff(time, prepend=self._last_time) > self._longest_step
+        stretches = self._gaps_seen + np.cumsum(gaps)
+        for i, row in enumerate(anomalous.tolist()):
+            place, now, stretch = row + self._rows_seen, float(time[row]), int(stretches[row])
+            far = place - self._last_anomaly - 1 > self._merge_gap
+            if self._growing is None or far or stretch != self._last_stretch:
                 self._close(still_open=False)
                 first = timestamps[i]
-                self._growing = _Growing(
-                    event_id(self._model_id, self._machine, first), first, float(time[i])
-                )
-            self._last_anomaly = place
+                self._growing = _Growing(event_id(self._model_id, self._machine, first), first, now)
+            self._last_anomaly, self._last_stretch = place, stretch
             event = self._growing
             names.append(event.event_id)
             event.n_rows += 1
-            event.end, event.last_time = timestamps[i], float(time[i])
+            event.end, event.last_time = timestamps[i], now
             event.severity = max(event.severity, float(severities[i]))
             if scores[i] > event.peak_score:
                 event.peak_time, event.peak_score = timestamps[i], float(scores[i])
@@ -115,7 +121,9 @@ class EventTracker:
             ):
                 event.shares[sensor] += share
                 event.directions[sensor] += share * direction
-        self._rows_seen += n_rows
+        self._rows_seen += len(time)
+        if len(time):
+            self._last_time, self._gaps_seen = float(time[-1]), int(stretches[-1])
         if self._growing and self._rows_seen - self._last_anomaly - 1 > self._merge_gap:
             self._close(still_open=False)
         return names

@@ -39,7 +39,7 @@ def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
     values: dict[MachineId, list[FloatArray]] = {}
     stamps = []
     for batch in batches:
-        stamps.append(batch.keys["timestamp"].gather([0, len(batch) - 1]))
+        stamps.append(batch.keys["timestamp"].sort().gather([0, len(batch) - 1]))
         for machine, places in batch.by_machine():
             numbers.setdefault(machine, []).append(places + batch.first_row)
             times.setdefault(machine, []).append(batch.time[places])

@@ -1,4 +1,4 @@
-"""From sensor units to scaled units and back, machine by machine.
+"""From sensor units to scaled units, machine by machine.
 
 A scaled value is ``asinh((value - centre) / scale)``: about standard deviations near the normal
 level, logarithmic far from it. Compression keeps one drifting sensor from hiding all others, and
@@ -65,13 +65,6 @@ class SensorScaling:
         near = np.clip(deviations, -_FARTHEST, _FARTHEST)
         scaled: NDArray[np.float32] = np.arcsinh(near).astype(np.float32)
         return scaled
-
-    def unscale(self, scaled: NDArray[np.float32], machine: MachineId) -> FloatArray:
-        """Scaled units to sensor units."""
-        table = self.machines.get(machine, self.pooled)
-        deviations = np.sinh(scaled.astype(np.float64))
-        values: FloatArray = deviations * np.array(table.scale) + np.array(table.centre)
-        return values
 
 
 def _table(rows: FloatArray) -> ScalingTable:

@@ -24,10 +24,11 @@ from aster_cli.logs.schema import listed
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
+from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
 
 READINGS = ("classifier", "window")
-"""What is read off every window, in the order in which they are joined."""
+"""What is read off every window; see `aster_cli.calibration.join_readings`."""
 
 BATCH_WINDOWS = 64
 """The one shape that the network is given when scoring: equal windows give equal bits."""
@@ -48,7 +49,7 @@ class WindowReader:
         network: AsterNetwork,
         normal: NormalWindows,
         device: torch.device,
-        batch_windows: int = BATCH_WINDOWS,
+        batch_windows: int,
     ) -> None:
         self._network = network
         self._normal = normal
@@ -100,11 +101,13 @@ class ScoreSummary:
     Attributes:
         rows: Rows by status.
         anomalies: Anomalous rows.
+        unknown_machines: Those that training did not know; the pooled tables serve them.
         events: Machine by machine, in order of time; those near the log's end are still open.
     """
 
     rows: dict[Status, int] = field(default_factory=dict)
     anomalies: int = 0
+    unknown_machines: list[MachineId] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
@@ -133,8 +136,7 @@ class LogScorer:
         calibration: Joins readings, sets thresholds and severities.
         open_stream: Gives a machine its stream.
         open_tracker: Gives a machine its event tracker.
-        usual: Gives a machine its sensors' usual values, which stand for sensors that the log may
-            lack.
+        scaling: Knows the machines, and the usual values of sensors that the log may lack.
         sensors: Sensor names.
         model_id: Named in every row.
     """
@@ -147,7 +149,7 @@ class LogScorer:
         calibration: Calibration,
         open_stream: Callable[[MachineId], MachineStream],
         open_tracker: Callable[[MachineId], EventTracker],
-        usual: Callable[[MachineId], FloatArray],
+        scaling: SensorScaling,
         sensors: tuple[str, ...],
         model_id: str,
     ) -> None:
@@ -156,7 +158,7 @@ class LogScorer:
         self._calibration = calibration
         self._open_stream = open_stream
         self._open_tracker = open_tracker
-        self._usual = usual
+        self._scaling = scaling
         self._sensors = sensors
         self._absent = np.isin(sensors, log.absent_sensors)
         self._model_id = model_id
@@ -210,6 +212,8 @@ class LogScorer:
     def _stream_of(self, machine: MachineId) -> MachineStream:
         if machine not in self._streams:
             self._streams[machine] = self._open_stream(machine)
+            if not self._scaling.knows(machine):
+                self.summary.unknown_machines.append(machine)
         return self._streams[machine]
 
     def _push(
@@ -219,7 +223,7 @@ class LogScorer:
         values = batch.values[rows]
         if self._absent.any():
             lacking = self._absent & np.isnan(values)
-            values = np.where(lacking, self._usual(machine), values)
+            values = np.where(lacking, self._scaling.usual(machine), values)
         return self._streams[machine].push(rows + batch.first_row, batch.time[rows], values)
 
     def _judge(self, due: list[tuple[MachineStream, NDArray[np.float32]]]) -> None:
@@ -303,9 +307,8 @@ class LogScorer:
         rows = places[among]
         names = tracker.follow(
             among,
-            len(places),
+            done.batch.time[places].astype(np.float64),
             timestamps=done.batch.keys["timestamp"].gather(rows),
-            time=done.batch.time[rows].astype(np.float64),
             scores=done.score[rows],
             severities=severity[rows],
             attribution=Attribution(

@@ -5,7 +5,8 @@ BIN=${BIN:-.venv/bin}
 DEMO=${DEMO:-demo}
 aster="$BIN/aster"
 
-say() { printf '\n\033[1m$ aster %s\033[0m\n' "$*"; }
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold= plain=; fi
+say() { printf '\n%s$ aster %s%s\n' "$bold" "$*" "$plain"; }
 run() { say "$*"; "$aster" "$@"; }
 
 rm -rf "$DEMO"

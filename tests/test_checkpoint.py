@@ -21,7 +21,7 @@ from aster_cli.checkpoint import (
     save_model,
 )
 from aster_cli.checkpoint.encoding import IDENTITY
-from aster_cli.config import DetectorConfig
+from aster_cli.config import AlertConfig, DetectorConfig
 from aster_cli.errors import ModelDirectoryError, StorageError
 from tests.tiny_detector import tiny_model, wave
 
@@ -156,6 +156,8 @@ def test_model_id_is_about_what_decides_scores(model: Path, checkpoint: Checkpoi
     weights = {**checkpoint.weights, name: checkpoint.weights[name] + 1}
     assert renamed(weights=weights) != identify(checkpoint)
     assert renamed(adapter=None) != identify(checkpoint)
+    loud = msgspec.structs.replace(checkpoint.config, alert=AlertConfig(alert_budget=0.1))
+    assert renamed(config=loud) != identify(checkpoint)
     record = msgspec.structs.replace(checkpoint.training, notes=("seen by an expert",))
     assert renamed(training=record, log_name="other") == identify(checkpoint)
     assert set(IDENTITY) <= EVERY_FILE

@@ -19,29 +19,37 @@ SENSORS = ("speed", "load", "heat", "flow", "noise", "level", "tilt")
 
 
 def follow(
-    marks: str, *, merge_gap: int = 2, cuts: tuple[int, ...] = (), finished: bool = True
+    marks: str,
+    *,
+    merge_gap: int = 2,
+    gap_before: int | None = None,
+    cuts: tuple[int, ...] = (),
+    finished: bool = True,
 ) -> tuple[list[str], list[Event]]:
     """Follow a drawing of rows, # is anomalous; return the name at every # and the closed events."""
     tracker = EventTracker(
         ("pump",),
         model_id="0123456789ab",
         merge_gap=merge_gap,
+        longest_step=5e9,
         seconds_per_unit=1e-9,
         sensors=SENSORS,
     )
     rng = np.random.default_rng(0)
     scores = rng.random(len(marks))
     residual = rng.normal(size=(len(marks), len(SENSORS))).astype(np.float32)
+    clock = np.arange(len(marks), dtype=np.float64) * 1e9
+    if gap_before is not None:
+        clock[gap_before:] += 3600e9
     names = []
     for start, stop in itertools.pairwise([0, *cuts, len(marks)]):
         places = np.array([i for i in range(start, stop) if marks[i] == "#"], dtype=np.int64)
         names += tracker.follow(
             places - start,
-            stop - start,
+            clock[start:stop],
             timestamps=pl.Series(
                 [START + timedelta(seconds=int(i)) for i in places], dtype=pl.Datetime("us")
             ),
-            time=places.astype(np.float64) * 1e9,
             scores=scores[places],
             severities=100.0 * scores[places],
             attribution=attribute(residual[places]),
@@ -103,14 +111,24 @@ def test_an_event_says_what_happened_in_its_rows() -> None:
     assert set(names) == {event.event_id}
 
 
+@given(data=st.data())
+def test_an_event_never_crosses_a_gap(data: st.DataObject) -> None:
+    """Before a three-day stop and after it are two incidents, whatever the rows say."""
+    cuts = data.draw(cuts_of(8))
+    for gap in range(1, 6):
+        events = follow("#####...", gap_before=gap, cuts=cuts)[1]
+        assert [event.n_rows for event in events] == [gap, 5 - gap] if gap < 5 else [5]
+
+
 def test_counters_have_no_duration() -> None:
     """Ten strokes are not ten seconds."""
-    tracker = EventTracker((), model_id="m", merge_gap=0, seconds_per_unit=None, sensors=("a",))
+    tracker = EventTracker(
+        (), model_id="m", merge_gap=0, longest_step=5.0, seconds_per_unit=None, sensors=("a",)
+    )
     tracker.follow(
         np.array([0]),
-        1,
+        np.array([7.0]),
         timestamps=pl.Series([7]),
-        time=np.array([7.0]),
         scores=np.array([1.0]),
         severities=np.array([95.0]),
         attribution=attribute(np.array([[1.0]], dtype=np.float32)),
@@ -132,13 +150,14 @@ def test_an_events_shares_sum_to_one(marks: str) -> None:
 
 def test_directions_are_weighed_by_share() -> None:
     """One row with a trace of the other sign must not turn an event's arrow round."""
-    tracker = EventTracker((), model_id="m", merge_gap=0, seconds_per_unit=None, sensors=("a", "b"))
+    tracker = EventTracker(
+        (), model_id="m", merge_gap=0, longest_step=5.0, seconds_per_unit=None, sensors=("a", "b")
+    )
     residual = np.array([[-3.0, 0.0], [0.1, 5.0]], dtype=np.float32)
     tracker.follow(
         np.array([0, 1]),
-        2,
+        np.array([0.0, 1.0]),
         timestamps=pl.Series([0, 1]),
-        time=np.array([0.0, 1.0]),
         scores=np.ones(2),
         severities=np.full(2, 95.0),
         attribution=attribute(residual),

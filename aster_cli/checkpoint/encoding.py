@@ -15,6 +15,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 
 IDENTITY = (
+    "config.toml",
+    "backbone.safetensors",
     "weights.safetensors",
     "adapter/adapter_model.safetensors",
     "scaling.json",

@@ -52,6 +52,7 @@ def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> 
             (staging / name).parent.mkdir(exist_ok=True)
             (staging / name).write_bytes(data)
             _sync(staging / name)
+        _sync(staging)
         _swap(staging, target)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
@@ -148,8 +149,8 @@ def _swap(staging: Path, target: Path) -> None:
         if old.exists():
             old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
     _sync(target.absolute().parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -1,17 +1,16 @@
 """How a run ends: every failure becomes one line on stderr and a fixed exit code."""
 
 import json
-import os
 import signal
 import sys
 import traceback
-from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from aster_cli.cli.streams import is_closed_pipe, silence, steady_streams
 from aster_cli.errors import AsterError
 
 USAGE = 2
@@ -38,6 +37,10 @@ class AsterGroup(TyperGroup):
         """Run a command and exit; the codes are those of `aster_cli.errors`."""
         signal.signal(signal.SIGTERM, _interrupt)
         _asked.clear()
+        with steady_streams():
+            sys.exit(self._run(*args, **kwargs))
+
+    def _run(self, *args: Any, **kwargs: Any) -> int:
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False}) or 0
             sys.stdout.flush()
@@ -46,18 +49,18 @@ class AsterGroup(TyperGroup):
             if _is_on("--json"):
                 _report(str(error), USAGE)
             else:
-                error.show()  # type: ignore[attr-defined]
-            code = USAGE
+                error.show(file=sys.stderr)  # type: ignore[attr-defined]
+            return USAGE
         except typer.Abort:
-            code = INTERRUPTED
+            return INTERRUPTED
         except OSError as error:
-            code = _end_of_output(error)
+            return _end_of_output(error)
         except SystemExit as error:
             # Click and Rich leave with 1 where nobody reads their output any more
             if not isinstance(error.__context__, BrokenPipeError):
                 raise
-            code = _end_of_output(error.__context__)
-        sys.exit(code)
+            return _end_of_output(error.__context__)
+        return int(code)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it raises becomes an exit code here."""
@@ -81,8 +84,8 @@ def _interrupt(signal_: int, frame: FrameType | None) -> None:
 
 
 def _end_of_output(error: OSError) -> int:
-    """Say why the system refused, but for a closed pipe: whoever read it has had enough."""
-    if isinstance(error, BrokenPipeError):
+    """Say why the system refused, but for a closed stdout: whoever read it has had enough."""
+    if isinstance(error, BrokenPipeError) and is_closed_pipe(sys.stdout):
         code = 0
     elif error.errno is None:  # a library's own, not the system's
         _report_internal(error)
@@ -91,8 +94,7 @@ def _end_of_output(error: OSError) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _report(f"{where}cannot be read or written ({error.strerror})", USAGE)
         code = USAGE
-    with suppress(OSError):  # what is still held back would fail again at the very end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence(sys.stdout)
     return code
 
 

@@ -9,7 +9,7 @@ from aster_cli.logs.opening import open_log
 from aster_cli.logs.schema import LogSchema
 from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, is_scores_file, read_scores
 from aster_cli.logs.sources import Source, find_sources
-from aster_cli.logs.writers import Writer, open_writer, write_text_atomically
+from aster_cli.logs.writers import Writer, open_writer
 
 __all__ = [
     "SCORE_DTYPES",
@@ -23,5 +23,4 @@ __all__ = [
     "open_log",
     "open_writer",
     "read_scores",
-    "write_text_atomically",
 ]

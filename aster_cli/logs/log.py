@@ -102,7 +102,7 @@ class Log:
         last: dict[MachineId, int] = {}
         first_row = 0
         for part, rows in zip(self._parts, self._part_rows, strict=True):
-            last |= part.last_rows(first_row=first_row)
+            last |= part.last_rows(first_row=first_row, rows=rows)
             first_row += rows
         return last
 

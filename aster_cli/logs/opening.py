@@ -136,8 +136,7 @@ def _wanted(
             wanted[name] = pl.Boolean() if head.schema[name] == pl.Boolean else pl.Float64()
     for name in schema.id_cols:
         if name not in path_ids:
-            stored = reader.stored[name]
-            wanted[name] = pl.String() if stored in (pl.Categorical, pl.Enum) else stored
+            wanted[name] = reader.stored[name]
     if schema.time_col is not None:
         wanted[schema.time_col] = head.schema[schema.time_col]
     if schema.label_col is not None:

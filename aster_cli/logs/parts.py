@@ -71,12 +71,17 @@ class Part:
             )
             row += frame.height
 
-    def last_rows(self, *, first_row: int) -> dict[MachineId, int]:
-        """Find the last row of each machine in this file, reading no more than its id columns."""
+    def last_rows(self, *, first_row: int, rows: int) -> dict[MachineId, int]:
+        """Find the last row of each machine in this file, reading no more than its id columns.
+
+        Args:
+            first_row: The number of the file's first row in the whole log.
+            rows: How many rows the file has.
+        """
         stored = {name: self.columns[name] for name in self.schema.id_cols if name in self.columns}
         if not stored:
             machine = tuple(self.path_ids[name] for name in self.schema.id_cols)
-            return {machine: first_row + self.reader.count_rows() - 1}
+            return {machine: first_row + rows - 1}
         last: dict[MachineId, int] = {}
         row = 1
         for frame in self.reader.frames(stored, rows=HEAD_ROWS):

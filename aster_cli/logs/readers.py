@@ -5,12 +5,12 @@ first one after the header. Whatever goes wrong is a `StorageError` (the file ca
 a `LogFormatError` (it can, but is not what it claims to be), on one line and with file and row.
 """
 
-import io
 import re
 import reprlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 
 import polars as pl
 import pyarrow as pa
@@ -51,12 +51,13 @@ class LogReader(ABC):
             if source.path.stat().st_size == 0:
                 raise LogFormatError("has no rows", where=source.display_name)
             schema = self._arrow_schema()
+            twice = [name for name, count in Counter(schema.names).items() if count > 1]
+            if twice:
+                where = source.display_name
+                raise LogFormatError(f"has two columns named {twice[0]!r}", where=where)
+            self.stored = _frame(schema.empty_table()).schema
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
-        twice = [name for name, count in Counter(schema.names).items() if count > 1]
-        if twice:
-            raise LogFormatError(f"has two columns named {twice[0]!r}", where=source.display_name)
-        self.stored = pl.DataFrame(pa.RecordBatch.from_pylist([], schema=schema)).schema
 
     def head(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the first rows, at most `HEAD_ROWS`: as stored, and with text cells typed.
@@ -64,7 +65,8 @@ class LogReader(ABC):
         Raises:
             LogFormatError: There are no rows.
         """
-        stored = next(self._frames(self.stored, HEAD_ROWS), None)
+        with closing(self._frames(self.stored, HEAD_ROWS)) as frames:
+            stored = next(frames, None)
         if stored is None:
             raise LogFormatError("has no rows", where=self.source.display_name)
         return stored, stored.select(
@@ -97,8 +99,12 @@ class LogReader(ABC):
         """Return the columns as they are stored."""
 
     @abstractmethod
-    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
-        """Stream some columns as they are stored, but numbers may be read as the dtypes given."""
+    def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
+        """Stream some columns as they are stored, but numbers may be read as the dtypes given.
+
+        Whatever is opened is closed with the generator: PyArrow reads ahead in threads, and one
+        that still runs when the process exits can abort it.
+        """
 
     def _text_dtype(self, column: pl.Series) -> pl.DataType:
         """Tell what a text column holds; a typed format has text for times only."""
@@ -119,20 +125,20 @@ class LogReader(ABC):
             where = f"{where}, row {rows_done + int(row[1]) + 1}"
         return LogFormatError(f"cannot be read as {self.source.format}: {message}", where=where)
 
-    def _frames(self, columns: Columns, rows: int) -> Iterator[pl.DataFrame]:
+    def _frames(self, columns: Columns, rows: int) -> Generator[pl.DataFrame]:
         """Stream some columns as they are stored."""
-        batches = self._batches(columns, rows)
         rows_done = 0
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError, UnicodeError) as error:
-                raise self._translated(error, rows_done) from error
-            if batch is None:
-                return
-            frame = pl.DataFrame(batch)
-            rows_done += frame.height
-            yield from (piece for piece in frame.iter_slices(rows) if piece.height)
+        with closing(self._batches(columns, rows)) as batches:
+            while True:
+                try:
+                    batch = next(batches, None)
+                    frame = None if batch is None else _frame(pa.Table.from_batches([batch]))
+                except (pa.ArrowException, OSError, UnicodeError) as error:
+                    raise self._translated(error, rows_done) from error
+                if frame is None:
+                    return
+                rows_done += frame.height
+                yield from (piece for piece in frame.iter_slices(rows) if piece.height)
 
     def _typed(self, column: pl.Series, dtype: pl.DataType, first_row: int) -> pl.Series:
         if column.dtype == dtype:
@@ -146,10 +152,17 @@ class LogReader(ABC):
         return pa.input_stream(str(self.source.path), compression=self.source.compression)
 
 
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """Take a table over, dictionaries (categories, enums) as the values that they stand for."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            values = table.column(number).cast(field.type.value_type)
+            table = table.set_column(number, field.name, values)
+    return pl.DataFrame(table)
+
+
 class CsvReader(LogReader):
     """Delimited text with a header; every cell is stored as text."""
-
-    _ragged: pyarrow.csv.InvalidRow | None = None
 
     def _arrow_schema(self) -> pa.Schema:
         with self._unpacked() as stream:
@@ -157,26 +170,29 @@ class CsvReader(LogReader):
         header = start.splitlines()[0].decode() if start else ""
         unquoted = re.sub(r'"[^"]*"', "", header)
         self._delimiter = max(DELIMITERS, key=unquoted.count)
-        names = self._open([]).schema.names
-        numbers = [name for name in names if re.fullmatch(r"\s*-?\d*\.\d+(e-?\d+)?\s*", name)]
-        if numbers and len(numbers) == len(names):
+        with self._unpacked() as stream, self._open(stream, []) as reader:
+            names = reader.schema.names
+        # pandas leaves its index unnamed, and may number the columns after it.
+        if names[0] != "" and all(map(_is_value, names)):
             raise LogFormatError(
-                f"starts with numbers such as {names[0]!r}, not with the names of its columns",
+                f"has no header: it starts with values such as {names[0]!r}, not with the names "
+                "of its columns",
                 where=self.source.display_name,
                 hint="add a header line",
             )
         return pa.schema([(name, pa.string()) for name in names])
 
-    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
-        yield from self._open(list(columns))
+    def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
+        with self._unpacked() as stream, self._open(stream, list(columns)) as reader:
+            yield from reader
 
-    def _open(self, names: list[str]) -> pa.RecordBatchReader:
+    def _open(self, stream: pa.NativeFile, names: list[str]) -> pa.RecordBatchReader:
+        # No `invalid_row_handler`: PyArrow's threads may outlive Python's, and calling into it then
+        # aborts the process.
         return pyarrow.csv.open_csv(
-            self._unpacked(),
+            stream,
             read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self._delimiter, invalid_row_handler=self._remember_ragged
-            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self._delimiter),
             convert_options=pyarrow.csv.ConvertOptions(
                 default_column_type=pa.string(),
                 include_columns=names,
@@ -188,34 +204,36 @@ class CsvReader(LogReader):
     def _text_dtype(self, column: pl.Series) -> pl.DataType:
         return cells.infer_dtype(column)
 
-    def _remember_ragged(self, row: pyarrow.csv.InvalidRow) -> str:
-        self._ragged = row
-        return "error"
-
     def _translated(self, error: Exception, rows_done: int) -> StorageError:
+        ragged = _RAGGED.fullmatch(str(error))
+        if ragged is not None:
+            number, expected, actual, text = ragged.groups()
+            return LogFormatError(
+                f"has {actual} cells where its header has {expected}: {reprlib.repr(text)}",
+                where=f"{self.source.display_name}, row {int(number) - 1}",
+            )
         if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):
             return LogFormatError("is not UTF-8 text", where=self.source.display_name)
-        row = self._ragged
-        if row is None:
-            return super()._translated(error, rows_done)
-        return LogFormatError(
-            f"has {row.actual_columns} cells where its header has {row.expected_columns}: "
-            f"{reprlib.repr(row.text)}",
-            where=f"{self.source.display_name}, line {self._line_of(row.text)}",
-        )
+        return super()._translated(error, rows_done)
 
-    def _line_of(self, text: str) -> int:
-        """Find the first line with this text: PyArrow does not number the rows that it refuses."""
-        with io.BufferedReader(self._unpacked()) as stream:
-            lines = (line.rstrip(b"\r\n").decode(errors="replace") for line in stream)
-            return next((number for number, line in enumerate(lines, 1) if line == text), 0)
+
+_RAGGED = re.compile(
+    r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL
+)
+"""PyArrow's words for a row of another length than the header, which is its row 1."""
+
+
+def _is_value(name: str) -> bool:
+    """Tell whether a column's name is a number, a time or the mark of a missing cell."""
+    return cells.infer_dtype(pl.Series([name])) not in (pl.String, pl.Boolean)
 
 
 class NdjsonReader(LogReader):
     """One JSON object a line; the first block of lines tells the columns."""
 
     def _arrow_schema(self) -> pa.Schema:
-        inferred = self._open(None).schema
+        with self._unpacked() as stream, self._open(stream, None) as reader:
+            inferred = reader.schema
         self._types = {
             # Text times of all formats are read alike, so here they stay text.
             field.name: pa.string() if pa.types.is_timestamp(field.type) else field.type
@@ -223,7 +241,7 @@ class NdjsonReader(LogReader):
         }
         return pa.schema(list(self._types.items()))
 
-    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
         types = [
             (
                 name,
@@ -231,11 +249,12 @@ class NdjsonReader(LogReader):
             )
             for name, dtype in columns.items()
         ]
-        yield from self._open(pa.schema(types))
+        with self._unpacked() as stream, self._open(stream, pa.schema(types)) as reader:
+            yield from reader
 
-    def _open(self, schema: pa.Schema | None) -> pa.RecordBatchReader:
+    def _open(self, stream: pa.NativeFile, schema: pa.Schema | None) -> pa.RecordBatchReader:
         return pyarrow.json.open_json(
-            self._unpacked(),
+            stream,
             read_options=pyarrow.json.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
             parse_options=pyarrow.json.ParseOptions(
                 explicit_schema=schema,
@@ -261,7 +280,7 @@ class ParquetReader(LogReader):
     def _arrow_schema(self) -> pa.Schema:
         return pyarrow.parquet.read_schema(self.source.path)
 
-    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
         with pyarrow.parquet.ParquetFile(self.source.path) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
@@ -273,7 +292,7 @@ class ArrowReader(LogReader):
         with pa.OSFile(str(self.source.path)) as file:
             return self._open(file, None).schema
 
-    def _batches(self, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
         names = list(self.stored)
         with pa.OSFile(str(self.source.path)) as file:
             reader = self._open(file, [names.index(name) for name in columns])

@@ -14,6 +14,7 @@ import polars as pl
 
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import DataError, LogFormatError
+from aster_cli.logs import cells as text_cells
 from aster_cli.logs.clock import TimeKind, rises, time_kind, to_instants
 from aster_cli.logs.machines import code_machines
 
@@ -21,7 +22,7 @@ TIME_NAMES = (
     *("timestamp", "datetime", "date_time", "date", "time", "ts", "unix_time", "unixtime"),
     *("epoch", "t", "elapsed", "step", "cycle", "counter", "sample", "row", "index"),
 )
-"""Usual names of a numeric time column, the most telling first."""
+"""Usual names of a time column, the most telling first."""
 
 TIMESTAMP = "timestamp"  # how `LogBatch.keys` calls the time column
 INSTANT_KINDS = ("datetime", "date", "epoch")
@@ -61,7 +62,8 @@ def infer_schema(
     Raises:
         DataError: A named column does not exist or cannot play its part, the time column is
             ambiguous, or no sensor is left.
-        LogFormatError: The named time column is text that cannot be read as times.
+        LogFormatError: The time column, named or evidently meant, is text that cannot be read as
+            times throughout.
     """
     for pattern in config.exclude_cols:
         _require_match(pattern, head.columns, head, "--exclude-cols", where)
@@ -140,7 +142,8 @@ def time_fields(
         raise LogFormatError(
             f"the times in column {time_col!r}, such as {example!r}, cannot be read",
             where=where,
-            hint="write them in ISO form, all with or all without an offset",
+            hint="write them in ISO form, all with or all without an offset, or leave the column "
+            "out with --exclude-cols",
         )
     if kind is None:
         raise DataError(f"column {time_col!r} is {cells.dtype}, not a time", where=where)
@@ -172,7 +175,19 @@ def id_columns(
 
 
 def _find_time(free: pl.DataFrame, clocks: list[str], where: str) -> str | None:
-    """Choose the one date column, or else the numeric clock with the most telling name."""
+    """Choose the one date column, or else the numeric clock with the most telling name.
+
+    A text column that is evidently meant as time, but not written alike, comes first: counting rows
+    or another clock in its place would be silent. `time_fields` refuses it.
+    """
+    texts = {
+        name: text_cells.time_share(free[name])
+        for name in free.columns
+        if free.schema[name] == pl.String
+    }
+    meant = [name for name, share in texts.items() if share > 0 and _is_called_time(name)]
+    if meant:
+        return meant[0]
     dates = [name for name in free.columns if free.schema[name] in (pl.Date, pl.Datetime)]
     if len(dates) > 1:
         raise DataError(
@@ -180,7 +195,8 @@ def _find_time(free: pl.DataFrame, clocks: list[str], where: str) -> str | None:
             where=where,
             hint="choose with --time-col",
         )
-    return next(iter(dates), min(clocks, key=_clock_rank, default=None))
+    mostly_times = (name for name, share in texts.items() if share > 0.5)
+    return next(iter(dates), min(clocks, key=_clock_rank, default=next(mostly_times, None)))
 
 
 def _is_clock(cells: pl.Series, ids: pl.DataFrame) -> bool:

@@ -1,10 +1,13 @@
 """Scores files, read back in any format that they can be written in."""
 
+from pathlib import Path
+
 import polars as pl
 
+from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
-from aster_cli.logs.sources import find_sources, remove_temporary
+from aster_cli.logs.sources import STDIN, find_sources, remove_temporary
 
 TOP_SENSORS = pl.List(
     pl.Struct({"sensor": pl.String(), "share": pl.Float32(), "direction": pl.Int8()})
@@ -39,13 +42,27 @@ def read_scores(path: str) -> pl.DataFrame:
         remove_temporary(sources)
 
 
-def is_scores_file(path: str) -> bool:
-    """Tell by its columns whether a file holds scores.
+def is_scores_file(path: str, *, input_format: LogFormat | None = None) -> bool:
+    """Tell by its columns whether a file, or the first one of a directory or glob, holds scores.
+
+    Standard input and pipes can be read only once: they are left alone, and pass for no scores. So
+    does a file whose suffix is not known, where no format is given.
+
+    Args:
+        path: The file.
+        input_format: What it holds, where its suffix would say otherwise.
 
     Raises:
         StorageError: It cannot be read.
+        LogFormatError: It is not of its format, or has no rows.
     """
-    sources = find_sources([path])
+    place = Path(path)
+    if path == STDIN or (place.exists() and not (place.is_file() or place.is_dir())):
+        return False
+    try:
+        sources = find_sources([path], input_format=input_format)
+    except LogFormatError:  # of the suffix: nothing has been read
+        return False
     try:
         return not _lacking(open_reader(sources[0]))
     finally:

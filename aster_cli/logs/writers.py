@@ -149,16 +149,6 @@ def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
         os.close(folder)
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file by this text.
-
-    Raises:
-        StorageError: It cannot be written.
-    """
-    with replaced_file(path) as file:
-        file.write(text.encode())
-
-
 class _Encoder(ABC):
     """Turns frames into the bytes of one format; ends the file on a clean exit."""
 

@@ -201,3 +201,61 @@ def test_quiet_says_nothing_but_errors(log: str, aster: Aster) -> None:
     """-q is for cron, where every line is a mail."""
     assert aster("train", log, "-q", *FAST).err == ""
     assert aster("train", log, "-q", *FAST).code == 2
+
+
+def shell(command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line of shell in which ``aster`` is the command."""
+    line = command.replace("aster ", f"{sys.executable} -m aster_cli ")
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False
+    )
+
+
+LOST = {
+    "nobody reads it": "2> >(exit 0)",
+    "the disk is full": "2>/dev/full",
+    "it was closed": "2>&-",
+    "stdout was closed": ">&-",
+    "both were closed": ">&- 2>&-",
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("how", LOST)
+def test_a_lost_stream_does_not_lose_the_work(how: str, save: Save, fleet_model: Path) -> None:
+    """What is said beside the work must not decide whether the work is kept."""
+    log = save(wave(200, unit="a"), "log.csv")
+    ended = shell(f"sleep 0.1; aster score {log} -m {fleet_model} -o scores.csv {LOST[how]}")
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(Path("scores.csv").read_text().splitlines()) == 201
+
+
+def test_head_on_what_training_says_does_not_lose_the_model(log: str) -> None:
+    """A model that took an hour is worth more than the lines about it."""
+    flags = f"--backbone none --steps 4 --window-size {WINDOW}"
+    ended = shell(f"aster train {log} {flags} 2>&1 | head -1")
+    assert ended.returncode == 0
+    assert Path("log.aster/manifest.json").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("how", ["2>/dev/full", "2>&-", "2> >(exit 0)"])
+@pytest.mark.parametrize("arguments", ["inspect nowhere.csv", "score", "inspect --json no.csv"])
+def test_an_error_that_nobody_can_read_keeps_its_code(how: str, arguments: str) -> None:
+    """Exit 1 would mean: anomalies found."""
+    assert shell(f"aster {arguments} {how}").returncode == 2
+
+
+def test_a_broken_pipe_that_is_not_standard_output_is_an_error(
+    log: str, model: Path, aster: Aster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the reader of the result may have had enough of it."""
+
+    def broken(path: object) -> NoReturn:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(Detector, "load", broken)
+    ended = aster("score", log, "-m", model)
+    assert ended.code == 2
+    assert "Broken pipe" in ended.complaint
