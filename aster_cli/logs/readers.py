@@ -5,6 +5,7 @@ first one after the header. Whatever goes wrong is a `StorageError` (the file ca
 a `LogFormatError` (it can, but is not what it claims to be), on one line and with file and row.
 """
 
+import io
 import re
 import reprlib
 from abc import ABC, abstractmethod
@@ -55,7 +56,11 @@ class LogReader(ABC):
             if twice:
                 where = source.display_name
                 raise LogFormatError(f"has two columns named {twice[0]!r}", where=where)
-            self.stored = _frame(schema.empty_table()).schema
+            # Not `from_pylist`, which knows no dictionaries of the kinds that Polars writes.
+            nothing = pa.RecordBatch.from_arrays(
+                [pa.nulls(0, field.type) for field in schema], schema=schema
+            )
+            self.stored = _frame(nothing).schema
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
 
@@ -132,7 +137,7 @@ class LogReader(ABC):
             while True:
                 try:
                     batch = next(batches, None)
-                    frame = None if batch is None else _frame(pa.Table.from_batches([batch]))
+                    frame = None if batch is None else _frame(batch)
                 except (pa.ArrowException, OSError, UnicodeError) as error:
                     raise self._translated(error, rows_done) from error
                 if frame is None:
@@ -152,13 +157,10 @@ class LogReader(ABC):
         return pa.input_stream(str(self.source.path), compression=self.source.compression)
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    """Take a table over, dictionaries (categories, enums) as the values that they stand for."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            values = table.column(number).cast(field.type.value_type)
-            table = table.set_column(number, field.name, values)
-    return pl.DataFrame(table)
+def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
+    """Take a batch over, categories as the text that they stand for."""
+    categories = pl.selectors.categorical() | pl.selectors.enum()
+    return pl.DataFrame(batch).cast({categories: pl.String()})
 
 
 class CsvReader(LogReader):
@@ -210,11 +212,19 @@ class CsvReader(LogReader):
             number, expected, actual, text = ragged.groups()
             return LogFormatError(
                 f"has {actual} cells where its header has {expected}: {reprlib.repr(text)}",
-                where=f"{self.source.display_name}, row {int(number) - 1}",
+                where=f"{self.source.display_name}, line {self._line_of(int(number), text)}",
             )
         if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):
             return LogFormatError("is not UTF-8 text", where=self.source.display_name)
         return super()._translated(error, rows_done)
+
+    def _line_of(self, number: int, text: str) -> int:
+        """Find the line of a row: PyArrow counts rows, and thus no empty or continued lines."""
+        start = "".join(text.removesuffix(" ...").splitlines()[:1])
+        with io.BufferedReader(self._unpacked()) as stream:
+            lines = enumerate((line.decode(errors="replace") for line in stream), 1)
+            found = (line for line, have in lines if line >= number and have.startswith(start))
+            return next(found, number)
 
 
 _RAGGED = re.compile(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aster_cli.config import TimeConfig
 from aster_cli.errors import DataError
+from aster_cli.logs.readers import LogReader
 
 START = datetime(2024, 3, 1)
 
@@ -118,3 +119,18 @@ def test_a_log_that_is_dropped_removes_its_copy(pump, monkeypatch, tmp_path, ope
     log = opened("-")
     del log
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_counted_once(save, pump, opened, monkeypatch):
+    # To count the rows of a CSV is to read it whole.
+    counted = []
+    count_rows = LogReader.count_rows
+
+    def watched(reader: LogReader) -> int:
+        counted.append(reader)
+        return count_rows(reader)
+
+    monkeypatch.setattr(LogReader, "count_rows", watched)
+    with opened(save(pump, "log.csv")) as log:
+        assert (log.n_rows, log.last_rows(), log.last_rows()) == (10, {(): 9}, {(): 9})
+    assert len(counted) == 1

@@ -1,6 +1,8 @@
 """Every format gives the same rows, in bounded pieces; every broken file says what is broken."""
 
 import json
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -124,6 +126,56 @@ def test_a_ragged_row_is_named_by_line(save):
             read(save("a,b\n" + "1,2\n" * 9 + "1\n", name))
 
 
+def test_the_line_of_a_ragged_row_counts_every_line(save):
+    # Editors count empty lines and those within a cell, PyArrow does not.
+    for text in ('a,b\n\n"1\n1",2\n1,2,3\n', "a,b\n3\n", 'a,b\n1,2\n\n"x\ny",5,6\n'):
+        line = {"a,b\n3\n": 2}.get(text, 4 if text.endswith("6\n") else 5)
+        with pytest.raises(LogFormatError, match=rf"log\.csv, line {line}: has \d cells"):
+            read(save(text, "log.csv"))
+    wide = "a,b\n1,2\n\n" + "9" * 2000 + ",5,6\n"
+    with pytest.raises(
+        LogFormatError, match=r"log\.csv, line 4: has 3 cells .*'9+\.\.\."
+    ) as caught:
+        read(save(wide, "log.csv"))
+    assert len(str(caught.value)) < 200
+
+
+BROKEN_CSV = {
+    "ragged at once": b"a,b\n1,2\n1,2,3\n",
+    "ragged late": b"a,b\n" + b"1,2\n" * (BLOCK_BYTES // 2) + b"1,2,3\n",
+    "doubled column": b"a,b,a\n" + b"1,2,3\n" * (BLOCK_BYTES // 2),
+    "no header": b"1,2\n" * (BLOCK_BYTES // 2),
+    "binary": bytes(range(1, 256)) * 10_000,
+    "binary below a header": b"a,b\n" + bytes(range(1, 256)) * 10_000,
+}
+OPEN_AND_FAIL = """
+import sys
+from aster_cli.errors import LogFormatError
+from aster_cli.logs.readers import open_reader
+from aster_cli.logs.sources import find_sources
+
+for _ in range(3):
+    try:
+        reader = open_reader(find_sources(sys.argv[1:])[0])
+        list(reader.frames(reader.stored, rows=100_000))
+    except LogFormatError as error:
+        print(error)
+sys.exit(4)
+"""
+
+
+@pytest.mark.parametrize("content", BROKEN_CSV.values(), ids=BROKEN_CSV)
+def test_a_broken_file_does_not_abort_the_process(save, content):
+    # PyArrow reads ahead in threads; one that was left running aborted most processes at their end.
+    path = save(content, "log.csv")
+    command = [sys.executable, "-c", OPEN_AND_FAIL, path]
+    runs = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True) for _ in range(5)]
+    for run in runs:
+        out, errors = run.communicate(timeout=60)
+        assert (run.returncode, errors) == (4, "")
+        assert out.count("log.csv") == 3
+
+
 @pytest.mark.parametrize("name", ["log.csv.gz", "log.ndjson.gz"])
 def test_a_truncated_file_is_refused(save, pump, tmp_path, name):
     # An interrupted upload must not be scored as a shorter log.
@@ -141,10 +193,29 @@ def test_text_that_is_not_utf8_is_refused(save):
             read(save(data, "log.csv"))
 
 
-def test_a_missing_header_is_noticed(save):
+@pytest.mark.parametrize(
+    ("header", "first"),
+    [
+        ("0.25,0.5", r"0\.25"),
+        ("1,2", "1"),
+        ("-3,1e5", "-3"),
+        ("2025-01-01,2.5", "2025-01-01"),
+        ("2025-01-01 10:00:00,2.5", "2025-01-01 10:00:00"),
+        ("2025-01-01T10:00:00Z,nan", "2025-01-01T10:00:00Z"),
+    ],
+)
+def test_a_missing_header_is_noticed(save, header, first):
     # Otherwise the first row would silently name the sensors.
-    with pytest.raises(LogFormatError, match=r"log\.txt: starts with numbers such as '0\.25'"):
-        read(save("0.25,0.5\n0.3,0.6\n", "log.txt"))
+    with pytest.raises(LogFormatError, match=rf"log\.txt: has no header.* '{first}'") as caught:
+        read(save(f"{header}\n0.3,0.6\n", "log.txt"))
+    assert "add a header line" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("header", [",0,1", "2024,flow", "a,1", "1st,2nd", "true,false"])
+def test_names_that_hold_numbers_are_a_header(save, header):
+    # pandas numbers columns without names, but leaves its index unnamed; pivots name years.
+    cells = ",".join("7" * len(header.split(",")))
+    assert read(save(f"{header}\n{cells}\n", "log.csv")).columns == header.split(",")
 
 
 def test_two_columns_of_one_name_are_refused(save):
@@ -158,6 +229,17 @@ def test_text_times_are_read_in_typed_formats(save, pump):
     text = pump.with_columns(pl.col("time").dt.to_string("%Y-%m-%dT%H:%M:%S"))
     for name in ("log.parquet", "log.ndjson", "log.arrow"):
         assert read(save(text, name))["time"].equals(pump["time"].dt.cast_time_unit("ns"))
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["low", "high"])])
+@pytest.mark.parametrize("name", ["log.arrow", "log.ipc", "log.parquet"])
+def test_categories_are_read_as_text(save, name, dtype):
+    # Arrow stores them as dictionaries, and Polars writes kinds that PyArrow has no converter for.
+    modes = pl.Series("mode", ["low", None, "high"] * 20_000, dtype=dtype)
+    frame = pl.DataFrame({"mode": modes, "x": [1.0] * len(modes)})
+    reader = reader_of(save(frame, name))
+    assert reader.stored == {"mode": pl.String(), "x": pl.Float64()}
+    assert read(str(reader.source.path)).equals(frame.cast({"mode": pl.String()}))
 
 
 def test_nested_columns_do_no_harm(save):

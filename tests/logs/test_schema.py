@@ -182,6 +182,32 @@ def test_times_that_cannot_be_read_are_shown():
         infer({"clock": [None, "8h01"], "x": [1.0, 2.0]}, time_col="clock")
 
 
+ALIKE = ["2024-03-01T08:00", "2024-03-01T09:00"]
+MIXED = ["2024-03-01T08:00:00Z", "2024-03-01T09:00:00"]
+
+
+@pytest.mark.parametrize("times", [MIXED, [*ALIKE, "noon", "later"], ["now", ALIKE[0]]])
+@pytest.mark.parametrize("others", [{}, {"step": [1, 2, 3, 4]}])
+def test_a_clock_that_is_not_written_alike_is_refused(times, others):
+    # Counting rows, or taking another clock, would be silent: its name says what it is meant for.
+    head = {"Timestamp": times, "x": [1.0] * len(times)}
+    head |= {name: cells[: len(times)] for name, cells in others.items()}
+    with pytest.raises(LogFormatError, match="the times in column 'Timestamp'") as caught:
+        infer(head)
+    assert "--exclude-cols" in (caught.value.hint or "")
+    assert infer(head, exclude_cols=("Timestamp",))[0].time_col == next(iter(others), None)
+
+
+def test_the_only_times_are_refused_where_they_are_not_written_alike():
+    # Whatever the column is called; but a note that happens to hold a date is no clock.
+    head = {"recorded": MIXED, "x": [1.0, 2.0]}
+    with pytest.raises(LogFormatError, match="the times in column 'recorded'"):
+        infer(head)
+    assert infer({**head, "step": [1, 2]})[0].time_col == "step"
+    assert infer({"note": ["2024-03-01", "ok"], "x": [1.0, 2.0]})[0].time_col is None
+    assert infer({"time": ["day", "night"], "x": [1.0, 2.0]})[0].time_col is None
+
+
 def test_the_path_can_name_the_machine():
     # Then the id is no column, and a column of that name is no sensor.
     schema, _ = infer({"x": [1.0], "machine": [5]}, path_ids=("machine",), id_from_path=True)

@@ -1,11 +1,13 @@
 """Scores must come back as they were written, and other files must not pass for scores."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import aster_cli.logs.sources
 from aster_cli.errors import LogFormatError, StorageError
 from aster_cli.logs import TOP_SENSORS, is_scores_file, open_writer, read_scores
 
@@ -79,6 +81,22 @@ def test_a_column_of_another_type_is_named(tmp_path):
     path = written(SCORES.with_columns(top_sensors=pl.lit("{")), tmp_path / "s.csv")
     with pytest.raises(LogFormatError, match=r"s\.csv: column 'top_sensors' is not JSON"):
         read_scores(path)
+
+
+def test_the_format_can_be_given(tmp_path):
+    # Without it a file of another suffix is no error: a log may be called what it likes.
+    path = Path(written(SCORES, tmp_path / "s.csv")).rename(tmp_path / "s.out")
+    assert is_scores_file(str(path), input_format="csv")
+    assert not is_scores_file(str(path))
+
+
+def test_streams_are_left_alone(tmp_path, monkeypatch):
+    # They can be read only once, by whoever wants what is in them.
+    fifo = tmp_path / "s.csv"
+    os.mkfifo(fifo)
+    monkeypatch.setattr(aster_cli.logs.sources, "_spool", None)
+    assert not is_scores_file("-", input_format="csv")
+    assert not is_scores_file(str(fifo))
 
 
 def test_a_missing_file_is_named(tmp_path):

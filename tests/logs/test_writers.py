@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from aster_cli.errors import StorageError, UsageError
-from aster_cli.logs import TOP_SENSORS, open_writer, write_text_atomically
+from aster_cli.logs import TOP_SENSORS, open_writer
 from aster_cli.logs.writers import GROUP_ROWS
 
 START = datetime(2024, 3, 1, 8)
@@ -225,11 +225,3 @@ def test_a_closed_pipe_reaches_the_caller(monkeypatch, output_format):
 
     with pytest.raises(BrokenPipeError):
         pour()
-
-
-def test_text_is_replaced_whole(tmp_path):
-    # Events and reports are written this way.
-    write_text_atomically(tmp_path / "events.json", "schön")
-    write_text_atomically(tmp_path / "events.json", "neu")
-    assert (tmp_path / "events.json").read_bytes() == b"neu"
-    assert listing(tmp_path) == ["events.json"]
