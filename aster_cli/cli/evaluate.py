@@ -8,8 +8,9 @@ import msgspec
 import polars as pl
 from rich.console import Console
 
-from aster_cli.checkpoint import read_card
+from aster_cli.checkpoint import ModelCard, read_card
 from aster_cli.cli import options
+from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
 from aster_cli.errors import UsageError
@@ -20,6 +21,9 @@ from aster_cli.results import Segment
 
 if TYPE_CHECKING:
     from aster_cli.evaluation.comparison import Truth
+
+PEERS = ("knn", "pca", "mahalanobis", "iforest")
+"""The baselines that can be asked for; random scores always stand beside."""
 
 
 def evaluate(
@@ -49,7 +53,8 @@ def evaluate(
         options.flag(
             "--baseline",
             metavar="NAME",
-            help="A simple detector to compare with: knn, pca, mahalanobis or iforest; repeatable.",
+            help=f"A simple detector to compare with: {', '.join(PEERS)}; repeatable. Random "
+            "scores are always there.",
         ),
     ] = None,
     normal: Annotated[
@@ -64,14 +69,14 @@ def evaluate(
         bool,
         options.flag("--point-adjust", help="Also the point-adjusted F1, which is inflated."),
     ] = False,
-    time_col: options.TimeCol = None,
-    id_col: options.IdCol = None,
+    time_col: options.TimeColEval = None,
+    id_col: options.IdColEval = None,
     id_from_path: options.IdFromPath = False,
     label_col: options.LabelCol = "label",
     input_format: options.InputFormat = None,
-    duplicates: options.DuplicatesNow = None,
+    duplicates: options.DuplicatesEval = None,
     sort: options.Sort = False,
-    seed: options.Seed = 0,
+    seed: options.SeedEval = 0,
     device: options.Device = "auto",
     config: options.Config = None,
     quiet: options.Quiet = False,
@@ -83,30 +88,40 @@ def evaluate(
 
     A scores file that has the label column itself needs neither.
     """
-    from aster_cli.evaluation.baselines import BASELINES
     from aster_cli.evaluation.comparison import compare, compare_baseline, compare_random
 
     asked = list(baseline or ())
     for name in asked:
-        require(name in BASELINES, "baseline", name, f"one of {', '.join(BASELINES)}")
+        require(name in PEERS, "baseline", name, f"one of {', '.join(PEERS)}")
     if asked and not normal:
         raise UsageError(
             "baselines learn from normal logs", where="--baseline", hint="name them with --normal"
         )
+    if normal and not asked:
+        raise UsageError(
+            "normal logs are for baselines, and none is asked for",
+            where="--normal",
+            hint=f"name one with --baseline: {', '.join(PEERS)}",
+        )
     if model is not None and scores is not None:
         raise UsageError("--model and --scores exclude each other", hint="give one of them")
+    card = None if model is None else read_card(model)
     case = Case(
         logs=logs,
         model=model,
+        card=card,
         scores=scores,
         normal=normal or [],
-        columns=ColumnConfig(
+        columns=columns_of(
+            None if card is None else card.config.columns,
             time_col=time_col,
-            id_cols=tuple(id_col or ()),
+            id_col=id_col,
             id_from_path=id_from_path,
             label_col=label_col,
         ),
-        time=TimeConfig().changed(duplicates=duplicates, sort=sort),
+        time=(TimeConfig() if card is None else card.config.time).changed(
+            duplicates=duplicates, sort=sort
+        ),
         input_format=input_format,
         device=device,
     )
@@ -129,6 +144,7 @@ class Case:
 
     logs: list[str]
     model: Path | None
+    card: ModelCard | None
     scores: str | None
     normal: list[str]
     columns: ColumnConfig
@@ -148,19 +164,24 @@ def _gather(
             raise UsageError(
                 "baselines need the sensors' values", hint="give the log, and --scores of it"
             )
+        if "-" in case.logs:
+            raise UsageError(
+                "scores with labels are not read from standard input",
+                where="-",
+                hint="save them to a file, or give a labelled log and a --model or --scores",
+            )
         return *scores_with_labels(case.logs, case.columns.label_col), [], []
-    columns, time, expected = case.columns, case.time, None
-    if case.model is not None:
-        card = read_card(case.model)
-        expected = card.schema.log
-        columns = msgspec.structs.replace(card.config.columns, label_col=columns.label_col)
-        time = card.config.time.changed(duplicates=time.duplicates, sort=time.sort)
+    rules, expected = case.time, None
+    if case.card is not None:
+        # the peers see the rows as the model does: its period, gaps and filled cells
+        rules = msgspec.structs.replace(rules, period=case.card.schema.period)
+        expected = case.card.schema.log
     peers: list[Segment] = []
     if case.normal:
-        with open_log(case.normal, columns, time, expected=expected) as log:
-            expected, peers = log.schema, segments(log)
+        with open_log(case.normal, case.columns, case.time, expected=expected) as log:
+            expected, peers = expected or log.schema, segments(log, rules)
     with open_log(
-        case.logs, columns, time, expected=expected, input_format=case.input_format
+        case.logs, case.columns, case.time, expected=expected, input_format=case.input_format
     ) as log:
         say_notes(console, log.notes)
         if case.model is not None:
@@ -169,4 +190,4 @@ def _gather(
             table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
         else:
             table = read_scores(str(case.scores))
-        return truth_of(log), table, peers, segments(log) if peers else []
+        return truth_of(log), table, peers, segments(log, rules) if peers else []

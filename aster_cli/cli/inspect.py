@@ -7,8 +7,9 @@ import typer
 
 from aster_cli.checkpoint import is_model, read_card
 from aster_cli.cli import options
+from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import show_json
-from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.config import TimeConfig
 from aster_cli.inspection import inspect_log, inspect_scores
 from aster_cli.logs import is_scores_file, open_log
 from aster_cli.render.console import stdout_console
@@ -43,16 +44,16 @@ def inspect(
     if len(paths) == 1 and is_model(path):
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
-    elif len(paths) == 1 and path.is_file() and is_scores_file(paths[0]):
+    elif len(paths) == 1 and path.is_file() and is_scores_file(paths[0], input_format=input_format):
         scores = inspect_scores(path)
         found, view = scores.to_dict(), scores_report(scores)
     else:
-        columns = ColumnConfig(
+        columns = columns_of(
             time_col=time_col,
-            id_cols=tuple(id_col or ()),
+            id_col=id_col,
             id_from_path=id_from_path,
-            sensors=tuple(sensors or ()),
-            exclude_cols=tuple(exclude_cols or ()),
+            sensors=sensors,
+            exclude_cols=exclude_cols,
             label_col=label_col,
         )
         time = TimeConfig(sort=sort)

@@ -1,7 +1,7 @@
 """The flags, each written once and alike in every command that has it.
 
-Every flag can also be set by ``ASTER_<NAME>`` in the environment or by its name in ``aster.toml``;
-a flag wins over the environment, the environment over the file.
+Every flag but those of ``aster backbone`` can also be set by ``ASTER_<NAME>`` in the environment or
+by its name in ``aster.toml``; a flag wins over the environment, the environment over the file.
 """
 
 from pathlib import Path
@@ -69,6 +69,30 @@ IdCol = Annotated[
     list[str] | None,
     flag("--id-col", metavar="COLUMN", help="A column that names the machine; repeatable."),
 ]
+TimeColNow = Annotated[
+    str | None,
+    flag("--time-col", metavar="COLUMN", help="The time column; as in training if unset."),
+]
+IdColNow = Annotated[
+    list[str] | None,
+    flag(
+        "--id-col",
+        metavar="COLUMN",
+        help="A column that names the machine; repeatable. As in training if unset.",
+    ),
+]
+TimeColEval = Annotated[
+    str | None,
+    flag("--time-col", metavar="COLUMN", help="The time column; the model's, or found, if unset."),
+]
+IdColEval = Annotated[
+    list[str] | None,
+    flag(
+        "--id-col",
+        metavar="COLUMN",
+        help="A column that names the machine; repeatable. The model's if unset.",
+    ),
+]
 IdFromPath = Annotated[
     bool, flag("--id-from-path", help="The file's stem, or its hive key, names the machine.")
 ]
@@ -113,6 +137,15 @@ DuplicatesNow = Annotated[
         show_default=False,
     ),
 ]
+DuplicatesEval = Annotated[
+    DuplicatePolicy | None,
+    flag(
+        "--duplicates",
+        help="What stands for rows of one machine with one time; if unset, as the model was "
+        "trained, without a model error.",
+        show_default=False,
+    ),
+]
 Sort = Annotated[bool, flag("--sort", help="Order rows by time; holds the whole log in memory.")]
 InputFormat = Annotated[
     LogFormat | None,
@@ -154,6 +187,9 @@ Steps = Annotated[
     flag("--steps", metavar="N", help="Training steps at most.", show_default=False),
 ]
 Seed = Annotated[int, flag("--seed", help="The same seed gives the same detector.")]
+SeedEval = Annotated[
+    int, flag("--seed", help="Of random scores and of baselines that draw; the same, the same.")
+]
 AlertBudget = Annotated[
     float,
     flag("--alert-budget", metavar="SHARE", help="Share of normal rows that may raise an alarm."),

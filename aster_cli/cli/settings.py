@@ -17,20 +17,26 @@ def apply_settings(context: typer.Context, file: Path | None) -> Path | None:
 
     Raises:
         StorageError: The file cannot be read.
-        UsageError: It is not TOML, or has a key that no flag has.
+        UsageError: It is not TOML, has a key that no flag has, or a value that its flag cannot have.
     """
     if file is None and not DEFAULT_FILE.is_file():
         return None
     path = file or DEFAULT_FILE
     tables = _read(path)
     parent = context.parent
-    commands = list(getattr(parent.command, "commands", {})) if parent is not None else []
+    commands = getattr(parent.command, "commands", {}) if parent is not None else {}
     for name, table in tables.items():
-        _require_known(name, commands, path, "command")
+        _require_known(name, list(commands), path, "command")
+        if not any("--config" in parameter.opts for parameter in commands[name].params):
+            raise UsageError(
+                f"`aster {name}` takes no settings from a file",
+                where=f"{path}, [{name}]",
+                hint="take the table out; backbone under [train] names the language model",
+            )
         if not isinstance(table, dict):
             raise UsageError(f"[{name}] is not a table", where=str(path))
     flags = {
-        option.removeprefix("--"): parameter.name
+        option.removeprefix("--"): parameter
         for parameter in context.command.params
         for option in parameter.opts
         if option.startswith("--")
@@ -38,7 +44,8 @@ def apply_settings(context: typer.Context, file: Path | None) -> Path | None:
     values = {}
     for key, value in tables.get(context.info_name or "", {}).items():
         _require_known(key, [name for name in flags if name != "config"], path, "setting")
-        values[flags[key]] = value
+        values[flags[key].name] = value
+        _require_fitting(key, value, flags[key], context, path)
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -50,6 +57,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise StorageError(f"cannot be read ({error.strerror})", where=str(path)) from error
     except ValueError as error:
         raise UsageError(f"is not TOML ({error})", where=str(path)) from error
+
+
+def _require_fitting(
+    key: str, value: Any, parameter: Any, context: typer.Context, path: Path
+) -> None:
+    """Refuse a value that is not of the flag's type, naming the file that it is in."""
+    where = f"{path}, [{context.info_name}] {key}"
+    if parameter.multiple != isinstance(value, list):
+        wanted = "a list" if parameter.multiple else "one value"
+        raise UsageError(f"{value!r} is not possible", where=where, hint=f"give {wanted}")
+    is_switch = getattr(parameter, "is_flag", False)
+    if is_switch != isinstance(value, bool):
+        wanted = "true or false" if is_switch else "a value"
+        raise UsageError(f"{value!r} is not possible", where=where, hint=f"give {wanted}")
+    try:
+        if not is_switch:
+            parameter.get_runtime_param().coerce(value, param=parameter, ctx=context)
+    except typer.BadParameter as error:
+        why = error.message.removeprefix("Value error, ")
+        raise UsageError(f"{value!r} is not possible", where=where, hint=why) from error
 
 
 def _require_known(name: str, known: list[str], path: Path, kind: str) -> None:

@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-from aster_cli.checkpoint import read_card, require_free
+from aster_cli.checkpoint import is_model, read_card, require_free
 from aster_cli.cli import options
 from aster_cli.cli.backbone import ensure_backbone
+from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import (
     DEFAULT_BACKBONE,
     AlertConfig,
-    ColumnConfig,
     DetectorConfig,
     ModelConfig,
     TimeConfig,
     TrainingConfig,
 )
+from aster_cli.errors import UsageError
 from aster_cli.logs import open_log
 from aster_cli.render.console import stderr_console
 from aster_cli.render.model import trained_summary
@@ -70,13 +71,14 @@ def train(
     No labels are needed and none are used. Defaults are derived from the log.
     """
     console = stderr_console(no_color=no_color, quiet=quiet or json)
+    _require_logs(logs)
     settings = DetectorConfig(
-        columns=ColumnConfig(
+        columns=columns_of(
             time_col=time_col,
-            id_cols=tuple(id_col or ()),
+            id_col=id_col,
             id_from_path=id_from_path,
-            sensors=tuple(sensors or ()),
-            exclude_cols=tuple(exclude_cols or ()),
+            sensors=sensors,
+            exclude_cols=exclude_cols,
             label_col=label_col,
         ),
         time=TimeConfig(
@@ -116,3 +118,14 @@ def train(
         show_json(card.to_dict() | {"model": str(target)})
     else:
         console.print(trained_summary(target, card))
+
+
+def _require_logs(paths: list[str]) -> None:
+    """Refuse to take the files of a model directory for logs."""
+    for path in paths:
+        if is_model(Path(path)):
+            raise UsageError(
+                "is a model directory, not a log",
+                where=repr(path),
+                hint="name logs; `aster score` takes the model with -m",
+            )

@@ -181,9 +181,14 @@ def compare_random(truth: Truth, seed: int) -> Metrics:
     return truth.judge(scores)
 
 
-def segments(log: Log) -> list[Segment]:
-    """A log's segments, by the default rules for gaps and missing cells."""
-    time = TimeConfig()
+def segments(log: Log, time: TimeConfig | None = None) -> list[Segment]:
+    """A log's segments.
+
+    Args:
+        log: Its rows are read.
+        time: The rules for gaps and missing cells, those of a model; the defaults if None.
+    """
+    time = time or TimeConfig()
     series, _ = collect(log.batches())
     period = sampling_period(series, log.schema, time) * log.schema.units_per_second
     longest = time.max_gap * period

@@ -29,7 +29,7 @@ def stderr_console(*, no_color: bool = False, quiet: bool = False) -> Console:
 
 def _console(stream: TextIO, *, no_color: bool, quiet: bool) -> Console:
     is_terminal = stream.isatty()
-    console = Console(
+    console = _Console(
         file=cast("IO[str]", _Spelled(stream)),
         force_terminal=is_terminal,
         force_interactive=None if is_terminal else False,
@@ -43,6 +43,13 @@ def _console(stream: TextIO, *, no_color: bool, quiet: bool) -> Console:
     if console.width > WIDEST:
         console.width = WIDEST
     return console
+
+
+class _Console(Console):
+    """Leaves it to the caller what a closed pipe means; Rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise
 
 
 class _Spelled:

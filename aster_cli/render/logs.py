@@ -55,7 +55,7 @@ _NARROWEST_TREND = 10
 _NARROWEST_NAME = 12
 _NUMBERS_ROOM = 58  # columns of a narrow screen that are not for names
 _FEW_MACHINES = 6
-_MOSTLY_NORMAL = 0.05  # share of anomalous rows from which a log is not
+_MOSTLY_NORMAL = 0.10  # share of anomalous rows from which a log is not
 _DETAILED = 5  # findings of a kind that are told one by one
 
 
@@ -75,8 +75,11 @@ def log_report(report: LogReport) -> RenderableType:
         about = f"of {count(report.n_gaps)}" if report.n_gaps > len(report.longest_gaps) else ""
         parts.append(section("Longest gaps", _gap_table(report), about=about))
     about = ""
-    if report.labelled_rows and report.labelled_rows > _MOSTLY_NORMAL * report.rows:
-        about = "though its labels say that it is not mostly normal"
+    if report.labelled_rows:
+        anomalous = count(report.labelled_rows, "row")
+        about = f"its labels call {anomalous} anomalous; better without them"
+        if report.labelled_rows > _MOSTLY_NORMAL * report.rows:
+            about = "though its labels say that it is not mostly normal"
     parts.append(section("Train on it", Paragraph(plain(report.suggestion)), about=about))
     return Group(*parts)
 

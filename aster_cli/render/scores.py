@@ -119,15 +119,18 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
     return Group(*parts)
 
 
-def severity_text(severity: float | None) -> Text:
-    """A severity as a number and a word, coloured alike."""
+def severity_text(severity: float | None, *, word: bool = True) -> Text:
+    """A severity as a number and a word, coloured alike; without an event as a number only."""
     if severity is None:
         return Text(NOTHING)
-    word, style = next(
-        ((word, style) for least, word, style in _SEVERITIES if severity >= least), ("low", "")
-    )
     # cut, not rounded: what is below 99 or 100 must not read as if it were not
-    return Text(f"{int(severity * 10) / 10:5.1f} {word}", style=style)
+    shown = f"{int(severity * 10) / 10:5.1f}"
+    if not word:
+        return Text(shown)
+    name, style = next(
+        ((name, style) for least, name, style in _SEVERITIES if severity >= least), ("low", "")
+    )
+    return Text(f"{shown} {name}", style=style)
 
 
 def _counts(rows: Mapping[str, int], anomalies: int, n_events: int) -> list[Fact]:
@@ -239,7 +242,7 @@ def _machine_table(machines: Sequence[MachineScores]) -> RenderableType:
         (
             (
                 shorten(machine_name(one.machine), 30),
-                severity_text(one.severity),
+                severity_text(one.severity, word=one.events > 0),
                 count(one.events),
                 count(one.anomalies),
                 count(one.rows),

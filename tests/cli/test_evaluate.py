@@ -1,6 +1,7 @@
 """``aster eval``: the same metrics by every way in, and no metric of rows that do not match."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.cli.conftest import Aster, Save
+from aster_cli.cli.evaluate import PEERS
+from aster_cli.config import TimeConfig
+from aster_cli.evaluation.baselines import BASELINES
+from aster_cli.evaluation.comparison import segments
+from aster_cli.logs import Log
+from aster_cli.results import Segment
+from tests.cli.conftest import FAST, Aster, Save
 from tests.tiny_detector import SPIKE, interleaved, wave
 
 Refused = Callable[..., str]
@@ -160,3 +167,64 @@ def test_what_to_compare_must_be_said(log: str, scores: str, model: Path, refuse
     assert "exclude each other" in refused(2, "eval", log, "-m", model, "--scores", scores)
     assert "has no column 'label'" in refused(3, "eval", scores)
     assert "is no aster scores file" in refused(2, "eval", log, "--scores", log)
+
+
+def test_columns_named_in_the_call_win_over_the_model(
+    fleet_model: Path, save: Save, aster: Aster
+) -> None:
+    """A labelled log may call its columns otherwise than the log of the training."""
+    frame = interleaved(labelled(unit="a"), labelled(unit="b", seed=2))
+    log = save(frame, "log.parquet")
+    other = save(frame.rename({"unit": "pump", "time": "logged"}), "other.parquet")
+    flags = ("-m", fleet_model, "--json")
+    found = metrics(aster("eval", other, *flags, "--id-col", "pump", "--time-col", "logged"))
+    assert found == metrics(aster("eval", log, *flags))
+    assert aster("eval", other, *flags).code == 3
+
+
+def test_normal_logs_without_a_baseline_are_refused(
+    log: str, model: Path, refused: Refused
+) -> None:
+    """They would be read, and then do nothing."""
+    assert "--baseline" in refused(2, "eval", log, "-m", model, "--normal", log)
+
+
+def test_the_baselines_that_help_names_are_those_there_are(
+    log: str, model: Path, aster: Aster, refused: Refused
+) -> None:
+    """Help, error and code once had three lists."""
+    assert {*PEERS, "random"} == set(BASELINES)
+    shown = " ".join(aster("eval", "--help").out.split())
+    names = ", ".join(PEERS)
+    assert f"compare with: {names}; repeatable" in shown
+    flags = ("-m", model, "--normal", log, "--baseline")
+    assert refused(2, "eval", log, *flags, "random").endswith(f"give one of {names}")
+
+
+def test_scores_are_not_read_from_standard_input(refused: Refused) -> None:
+    """The message must not say that the scores are no scores."""
+    assert "standard input" in refused(2, "eval", "-", stdin=b"timestamp,score\n")
+
+
+def test_baselines_cut_the_log_as_the_model_does(
+    log: str, save: Save, aster: Aster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peers that see other gaps or other filled cells are judged on other rows."""
+    normal = save(wave(300, seed=3), "normal.parquet")
+    flags = ("--freq", "30s", "--max-gap", "7", "--missing", "drop")
+    assert aster("train", normal, "-o", "m.aster", *flags, *FAST).code == 0
+    seen = []
+
+    def watched(log: Log, time: TimeConfig | None = None) -> list[Segment]:
+        seen.append(time)
+        return segments(log, time)
+
+    monkeypatch.setattr("aster_cli.evaluation.comparison.segments", watched)
+    call = ("--baseline", "pca", "--normal", normal, "--json")
+    metrics(aster("eval", log, "-m", "m.aster", *call))
+    assert seen == [TimeConfig(period=30.0, max_gap=7.0, missing="drop")] * 2
+
+
+def test_the_table_shows_how_many_events_were_found(log: str, model: Path, aster: Aster) -> None:
+    """The share of found events is what an operator asks first."""
+    assert re.search(r"Event-\s+.*\n.*Recall\s+Recall", aster("eval", log, "-m", model).out)

@@ -35,3 +35,12 @@ def test_control_characters_of_a_log_never_reach_the_terminal(aster: Aster, save
     assert shown.code == 0
     assert all(letter.isprintable() or letter == "\n" for letter in shown.out)
     assert "owned" in shown.out
+
+
+@pytest.mark.parametrize("name", ["log.dat", "log"])
+def test_a_format_can_be_told_where_the_name_does_not(name: str, aster: Aster, save: Save) -> None:
+    """The flag is for just this case."""
+    text = wave(60).write_csv()
+    found = aster("inspect", save(text, name), "--input-format", "csv", "--json")
+    assert (found.code, found.err) == (0, "")
+    assert json.loads(found.out)["rows"] == 60

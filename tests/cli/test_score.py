@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from aster_cli.logs import read_scores
 from tests.cli.conftest import FAST, Aster, Save
-from tests.tiny_detector import SPIKE, wave
+from tests.tiny_detector import SPIKE, interleaved, wave
 
 
 @pytest.fixture
@@ -125,3 +125,46 @@ def test_a_label_column_is_never_a_sensor(save: Save, aster: Aster) -> None:
     assert "label" in found["schema"]["log"]["sensors"]
     found = json.loads(aster("train", log, "--json", "--force", *FAST).out)
     assert "label" not in found["schema"]["log"]["sensors"]
+
+
+def test_columns_may_be_called_otherwise_than_in_training(
+    fleet_model: Path, save: Save, aster: Aster
+) -> None:
+    """A plant that logs one file per machine today is scored by what it learnt yesterday."""
+    a, b = wave(120, unit="a"), wave(120, seed=1, unit="b")
+    whole = save(interleaved(a, b), "whole.parquet")
+    save(a.drop("unit"), "machines/a.parquet")
+    save(b.drop("unit").rename({"time": "logged"}), "machines-b/b.parquet")
+    save(interleaved(a, b).rename({"unit": "pump", "time": "logged"}), "renamed.parquet")
+    assert aster("score", whole, "-m", fleet_model, "-o", "whole.csv").code == 0
+    expected = pl.read_csv("whole.csv")
+    flags = ("-m", fleet_model, "-o", "s.csv")
+    assert aster("score", "machines/a.parquet", *flags).code == 3
+    assert aster("score", "machines/a.parquet", "--id-from-path", *flags).code == 0
+    found = pl.read_csv("s.csv")
+    assert found["machine"].unique().to_list() == ["a"]
+    assert found["score"].to_list() == expected.filter(unit="a")["score"].to_list()
+    one = ("machines-b/b.parquet", "--id-from-path", "--time-col", "logged")
+    assert aster("score", *one, *flags).code == 0
+    assert pl.read_csv("s.csv")["score"].to_list() == (expected.filter(unit="b")["score"].to_list())
+    renamed = ("renamed.parquet", "--id-col", "pump", "--time-col", "logged")
+    assert aster("score", *renamed, *flags).code == 0
+    assert pl.read_csv("s.csv")["score"].to_list() == expected["score"].to_list()
+
+
+def test_a_format_that_the_name_belies_is_refused(log: str, model: Path, aster: Aster) -> None:
+    """A .parquet that holds CSV is found out by whoever reads it, weeks later."""
+    flags = ("-m", model, "--output-format", "csv")
+    ended = aster("score", log, *flags, "-o", "scores.parquet")
+    assert (ended.code, Path("scores.parquet").exists()) == (2, False)
+    assert "--output-format" in ended.complaint
+    for name in ("scores.csv", "scores.dat"):
+        assert aster("score", log, *flags, "-o", name).code == 0
+        assert pl.read_csv(name).height == 200
+
+
+def test_a_model_directory_is_no_log(model: Path, aster: Aster) -> None:
+    """Its tables would be read as a log."""
+    ended = aster("train", model, *FAST)
+    assert ended.code == 2
+    assert "is a model directory" in ended.complaint

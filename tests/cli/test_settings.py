@@ -68,7 +68,13 @@ def test_settings_reach_the_model(aster: Aster, save: Save) -> None:
         ("steps = 8\n", "there is no command 'steps'"),
         ("train = 8\n", "[train] is not a table"),
         ("[train\n", "is not TOML"),
-        ("[train]\nsteps = 'many'\n", "--steps"),
+        ("[train]\nsteps = 'many'\n", "aster.toml, [train] steps: 'many' is not"),
+        ("[train]\nsteps = true\n", "aster.toml, [train] steps: True is not"),
+        ("[train]\nsort = 'maybe'\n", "aster.toml, [train] sort: 'maybe' is not"),
+        ("[train]\nclassifier = 'forest'\n", "aster.toml, [train] classifier: 'forest' is not"),
+        ("[train]\nexclude-cols = 's0'\n", "[train] exclude-cols: 's0' is not possible; give a l"),
+        ("[train]\ntime-col = ['t']\n", "[train] time-col: ['t'] is not possible; give one"),
+        ("[backbone]\nforce = true\n", "[backbone]: `aster backbone` takes no settings"),
     ],
 )
 def test_an_unknown_key_is_exit_2_and_names_the_nearest(

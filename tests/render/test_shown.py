@@ -25,7 +25,7 @@ from aster_cli.render.backbones import backbones_table
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report, trained_summary
-from aster_cli.render.scores import score_summary, scores_report
+from aster_cli.render.scores import score_summary, scores_report, severity_text
 from aster_cli.results import Event
 from aster_cli.scoring import ScoreSummary
 from tests.render.conftest import Show
@@ -286,6 +286,23 @@ def test_backbones(show: Show, snapshot: SnapshotAssertion) -> None:
         BackboneInfo("other", "a wheel", False, 3, 64, 0, "MIT"),
     ]
     same_at_all_widths(backbones_table(models), show, snapshot)
+
+
+def test_labels_say_that_a_log_is_not_mostly_normal_only_where_it_is_not(
+    log: LogReport, show: Show
+) -> None:
+    """Seven rows in a hundred are anomalous: that is a mostly normal log, with anomalies in it."""
+    few = show(log_report(msgspec.structs.replace(log, labelled_rows=528)), 80)
+    assert "528 rows" in few.partition("Train on it")[2]
+    assert "not mostly normal" not in few
+    many = show(log_report(msgspec.structs.replace(log, labelled_rows=1000)), 80)
+    assert "not mostly normal" in many
+
+
+def test_a_severity_has_a_word_only_where_there_is_an_event() -> None:
+    """A machine without one event is not to be looked after."""
+    assert severity_text(95.9).plain == " 95.9 high"
+    assert severity_text(95.9, word=False).plain == " 95.9"
 
 
 def test_point_adjusted_f1_is_never_shown_as_f1(metrics: dict[str, Metrics], show: Show) -> None:
