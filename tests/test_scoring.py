@@ -15,7 +15,14 @@ from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
 from aster_cli.results import LogBatch
 from aster_cli.scoring import LogScorer
-from tests.tiny_detector import WINDOW, interleaved, tiny_fleet_model, tiny_model, wave
+from tests.tiny_detector import (
+    WINDOW,
+    interleaved,
+    tiny_config,
+    tiny_fleet_model,
+    tiny_model,
+    wave,
+)
 
 
 @pytest.fixture
@@ -295,3 +302,18 @@ def test_a_machine_that_has_ended_holds_nothing_back(
         scorer: LogScorer = fleet.scorer(log)
         assert sum(len(table) for table in scorer.tables()) == 413
     assert max(waiting) <= 2
+
+
+def test_a_machine_that_training_never_saw_is_told(tmp_path: Path) -> None:
+    """Its scores rest on other machines' scaling, which whoever gets the alarm must know."""
+    known = interleaved(wave(400, unit="a"), wave(400, seed=1, unit="b"))
+    fleet = Detector.fit(written(known, tmp_path, "known.parquet"), tiny_config(id_cols=("unit",)))
+    log = interleaved(wave(60, unit="a"), wave(60, seed=1, unit="new"))
+    made = fleet.checkpoint
+    path = str(written(log, tmp_path))
+    with open_log(
+        [path], made.config.columns, made.config.time, expected=made.schema.log
+    ) as opened:
+        scorer = fleet.scorer(opened)
+        pl.concat(scorer.tables())
+    assert scorer.summary.unknown_machines == [("new",)]

@@ -19,7 +19,7 @@ from aster_cli.logs import Log, open_log, open_writer
 from aster_cli.logs.writers import SUFFIXES
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.progress import scoring_progress
-from aster_cli.render.scores import score_summary
+from aster_cli.render.scores import score_summary, unknown_machines
 
 ANOMALIES_FOUND = 1
 
@@ -106,6 +106,7 @@ def score(
                 watched.take(table)
                 advance(len(table))
     summary = scorer.summary
+    say_notes(console, unknown_machines(summary.unknown_machines))
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
     else:

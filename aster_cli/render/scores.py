@@ -15,6 +15,7 @@ from aster_cli.render.layout import (
     Column,
     Fact,
     head,
+    listed,
     section,
     table,
     table_lines,
@@ -32,7 +33,7 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
-from aster_cli.results import Event, SensorShare, Status
+from aster_cli.results import Event, MachineId, SensorShare, Status
 
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
@@ -92,6 +93,14 @@ def score_summary(
         *_timeline(timeline),
         *_events(summary.events, most),
     )
+
+
+def unknown_machines(machines: Sequence[MachineId]) -> tuple[str, ...]:
+    """A note on machines that the model does not know, where there are any."""
+    if not machines:
+        return ()
+    names = listed([machine_name(machine) for machine in machines], _MOST_ROWS)
+    return (f"not known from training, so taken as the average of machines that are: {names}",)
 
 
 def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> RenderableType:
