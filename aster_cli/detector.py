@@ -6,7 +6,7 @@ detector.save("pumps.aster")
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +22,7 @@ from aster_cli.checkpoint import (
     EpochRecord,
     Manifest,
     ModelSchema,
+    OnEpoch,
     Scoring,
     TrainingRecord,
     identify,
@@ -53,8 +54,6 @@ from aster_cli.training import Schedule, train
 from aster_cli.windows import TrainingWindows
 
 Logs = str | Path | Sequence[str | Path] | Log
-OnEpoch = Callable[[EpochRecord, int], None]
-"""Told after every epoch: its record, and the steps of its phase in all."""
 
 REFIT = 0.4
 """Share of steps and of the learning rate that the second training gets."""

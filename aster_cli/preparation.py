@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from aster_cli.config import MissingPolicy, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import LogSchema
-from aster_cli.results import FloatArray, LogBatch, MachineId, Segment, Series
-from aster_cli.segments import Clock, Segmenter, median_step
+from aster_cli.results import Clock, FloatArray, LogBatch, MachineId, Segment, Series
+from aster_cli.segments import Segmenter, median_step
 
 TRAIN, EARLY_STOPPING = 0.7, 0.1
 """Shares of a machine's rows; the rest calibrates."""

@@ -14,6 +14,8 @@ MachineId = tuple[str, ...]
 Status = Literal["ok", "provisional", "gap", "missing", "short"]
 
 FloatArray = NDArray[np.float64]
+Clock = NDArray[np.int64] | NDArray[np.float64]
+"""Instants as numbers that can be subtracted; see `LogBatch.time`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class LogBatch:
 
     first_row: int
     keys: pl.DataFrame
-    time: NDArray[np.int64] | NDArray[np.float64]
+    time: Clock
     machines: tuple[MachineId, ...]
     machine_codes: NDArray[np.int32]
     values: FloatArray
@@ -70,7 +72,7 @@ class Series:
 
     machine: MachineId
     numbers: NDArray[np.int64]
-    time: NDArray[np.int64] | NDArray[np.float64]
+    time: Clock
     values: FloatArray
 
     def __len__(self) -> int:

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.config import MissingPolicy
-from aster_cli.results import FloatArray
-
-Clock = NDArray[np.int64] | NDArray[np.float64]
+from aster_cli.results import Clock, FloatArray
 
 _TOLERANCE = 1e-9  # of a period: a step of exactly max_gap periods is no gap, also in floats
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.config import MissingPolicy
-from aster_cli.results import FloatArray, MachineId, Status
+from aster_cli.results import Clock, FloatArray, MachineId, Status
 from aster_cli.scaling import SensorScaling
-from aster_cli.segments import Clock, PreparedRows, Segmenter
+from aster_cli.segments import PreparedRows, Segmenter
 from aster_cli.windows import sliding, window_starts
 
 

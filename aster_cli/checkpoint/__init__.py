@@ -14,6 +14,7 @@ from aster_cli.checkpoint.values import (
     Manifest,
     ModelCard,
     ModelSchema,
+    OnEpoch,
     Scoring,
     TrainingRecord,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Manifest",
     "ModelCard",
     "ModelSchema",
+    "OnEpoch",
     "Scoring",
     "TrainingRecord",
     "identify",

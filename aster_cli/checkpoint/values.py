@@ -1,5 +1,6 @@
 """What a model directory holds, as values; none of them knows files or torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,6 +50,10 @@ class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     losses: dict[str, float]
     held_out: dict[str, float]
     separation: float | None
+
+
+OnEpoch = Callable[[EpochRecord, int], None]
+"""Told after every epoch: its record, and the steps of its phase in all."""
 
 
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,11 +15,9 @@ are not seen here; the false-alarm rate sees them.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aster_cli.evaluation.runs import IntArray, Runs
-
-FloatArray = NDArray[np.float64]
+from aster_cli.results import FloatArray
 
 
 class AffiliationScores(NamedTuple):

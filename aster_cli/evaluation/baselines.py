@@ -24,8 +24,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from aster_cli.errors import DataError
+from aster_cli.results import FloatArray
 
-FloatArray = NDArray[np.float64]
 Segment = NDArray[np.float32]
 
 Part = TypeVar("Part")

@@ -24,8 +24,7 @@ from aster_cli.errors import DataError
 from aster_cli.evaluation.affiliation import affiliation
 from aster_cli.evaluation.runs import BoolArray, IntArray, Runs, find_runs, machine_bounds
 from aster_cli.evaluation.vus import Definition, volume_under_surface
-
-FloatArray = NDArray[np.float64]
+from aster_cli.results import FloatArray
 
 _ORACLE_THRESHOLDS = 100
 

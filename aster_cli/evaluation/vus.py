@@ -31,11 +31,9 @@ are 0 in aeon; here, as in the authors' code, they get their curve.
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aster_cli.evaluation.runs import BoolArray, IntArray, Runs, find_runs
-
-FloatArray = NDArray[np.float64]
+from aster_cli.results import FloatArray
 
 Definition = Literal["current", "pvldb-2022"]
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from aster_cli.errors import DataError
 from aster_cli.logs.machines import machine_runs
-from aster_cli.results import MachineId
+from aster_cli.results import Clock, MachineId
 
 TimeKind = Literal["datetime", "date", "epoch", "counter", "row"]
-Instants = NDArray[np.int64] | NDArray[np.float64]
 
 NANOSECONDS = 1_000_000_000
 FAULTY_SHARE = 0.1  # of steps that do not rise, in a counter that is one all the same
@@ -46,7 +45,7 @@ def epoch_unit(cells: pl.Series) -> int | None:
     return None
 
 
-def rises(time: Instants, codes: NDArray[np.int32]) -> bool:
+def rises(time: Clock, codes: NDArray[np.int32]) -> bool:
     """Tell whether numbers count upwards within each machine, but for a fault here and there."""
     order, starts, _ = machine_runs(codes)
     time = time[order]
@@ -122,7 +121,7 @@ class RisingTime:
         self._last: dict[MachineId, int | float] = {}
 
     def first_fault(
-        self, time: Instants, machines: Sequence[MachineId], codes: NDArray[np.int32]
+        self, time: Clock, machines: Sequence[MachineId], codes: NDArray[np.int32]
     ) -> int | None:
         """Return the first row whose time is not later than its machine's row before it."""
         order, starts, lengths = machine_runs(codes)

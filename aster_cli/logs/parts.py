@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from aster_cli.errors import DataError
 from aster_cli.logs import cells
-from aster_cli.logs.clock import Instants, RowCount, to_instants
+from aster_cli.logs.clock import RowCount, to_instants
 from aster_cli.logs.machines import code_machines, last_positions
 from aster_cli.logs.readers import HEAD_ROWS, LogReader
 from aster_cli.logs.schema import TIMESTAMP, LogSchema
-from aster_cli.results import FloatArray, LogBatch, MachineId
+from aster_cli.results import Clock, FloatArray, LogBatch, MachineId
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Part:
             ids = self._ids(frame, row)
             machines, codes = code_machines(ids, frame.height)
             if self.schema.time_col is None:
-                time: Instants = count.count(machines, codes)
+                time: Clock = count.count(machines, codes)
                 timestamp = pl.Series(TIMESTAMP, time)
             else:
                 timestamp = frame[self.schema.time_col].alias(TIMESTAMP)
@@ -101,7 +101,7 @@ class Part:
                 )
         return ids
 
-    def _instants(self, timestamp: pl.Series, row: int) -> Instants:
+    def _instants(self, timestamp: pl.Series, row: int) -> Clock:
         instants = to_instants(timestamp, self.schema.time_kind, self.epoch_unit)
         if instants.null_count():
             fault = int(instants.is_null().arg_true()[0])

@@ -1,17 +1,14 @@
 """How far training is: a bar on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
-from aster_cli.checkpoint import EpochRecord
+from aster_cli.checkpoint import EpochRecord, OnEpoch
 from aster_cli.render.layout import QUIET, bar
 from aster_cli.render.text import number
-
-OnEpoch = Callable[[EpochRecord, int], None]
-"""Told after every epoch: its record, and the steps of its phase in all."""
 
 EVERY = 4
 """Epochs from one plain line to the next."""
