@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before torch
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command does, before torch
 
 import numpy as np
 
