@@ -4,8 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+SEEDS ?= 1
 
-.PHONY: help demo test check lint types imports docs clean
+.PHONY: help demo test check lint types imports docs bench bench-full bench-report clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +38,21 @@ imports: $(BIN)/.ready  ## The import contract.
 
 docs: $(BIN)/.ready  ## The command reference equals the commands.
 	$(BIN)/python -m cogapp --check docs/commands.md
+
+$(BIN)/.bench-ready: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+	@touch $@
+
+bench: $(BIN)/.bench-ready  ## Run aster and its peers on the core of the real logs, and report.
+	$(BIN)/python -m benchmarks.detection run --entities core --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.detection report
+
+bench-full: $(BIN)/.bench-ready  ## The same on every real log.
+	$(BIN)/python -m benchmarks.detection run --entities full --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.detection report
+
+bench-report: $(BIN)/.ready  ## Report what has been run so far.
+	$(BIN)/python -m benchmarks.detection report
 
 clean:           ## Remove what was made here.
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

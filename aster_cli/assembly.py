@@ -14,13 +14,9 @@ from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.scoring import WindowReader
-from aster_cli.windows import TrainingWindows
 
 NO_BACKBONE = "none"
-STORED_WINDOWS = 4000
-"""At most so many normal windows are kept for the window score."""
-
-_NORMAL_WINDOWS = "normal_windows"  # among the kept arrays
+_NORMAL_WINDOWS, _WHITENING = "normal_windows", "residual_whitening"  # among the kept arrays
 _LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
 
 
@@ -84,7 +80,7 @@ class Blueprint:
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
-        normal = NormalWindows(stored)
+        normal = NormalWindows(stored, own.pop(_WHITENING))
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
         return WindowReader(
@@ -106,7 +102,7 @@ def configured_backbone(model: ModelConfig) -> Backbone | None:
     return load_backbone(model.backbone, model.backbone_layers)
 
 
-def keep(network: AsterNetwork, windows: TrainingWindows) -> Trained:
+def keep(network: AsterNetwork, normal: NormalWindows, window_size: int) -> Trained:
     """Copy what scoring needs of a network and of the normal windows."""
     adapter = None
     if network.context is not None and network.context.backbone.has_lora:
@@ -117,4 +113,8 @@ def keep(network: AsterNetwork, windows: TrainingWindows) -> Trained:
         for name, value in network.state_dict().items()
         if not name.startswith(_LLM)
     }
-    return Trained(adapter, own | {_NORMAL_WINDOWS: windows.evenly(STORED_WINDOWS)})
+    stored = {
+        _NORMAL_WINDOWS: normal.windows.unflatten(1, (window_size, -1)).cpu().numpy(),
+        _WHITENING: normal.whitening.cpu().numpy(),
+    }
+    return Trained(adapter, own | stored)

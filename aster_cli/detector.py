@@ -35,6 +35,7 @@ from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log, LogSchema, open_log
 from aster_cli.model.device import find_device, resolve_precision
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
     FEWEST_WINDOWS,
     Split,
@@ -125,19 +126,19 @@ class Detector:
         network = blueprint.untrained()
         epochs: list[EpochRecord] = []
 
-        def run(phase: str, windows: TrainingWindows, watched: TrainingWindows) -> None:
+        def run(phase: str, windows: TrainingWindows, watched: TrainingWindows) -> Trained:
             schedule = _schedule(phase, config, len(windows))
-            for result in train(network, windows, watched, schedule, device):
+            normal = NormalWindows.fit(windows).to(device)
+            for result in train(network, windows, normal, watched, schedule, device):
                 epochs.append(EpochRecord(phase=phase, **asdict(result)))
                 if on_epoch is not None:
                     on_epoch(epochs[-1], schedule.steps)
+            return keep(network, normal, schema.window_size)
 
-        run("fit", parts.train, parts.early_stopping)
         # calibrated before the network sees the rows that it is calibrated on
-        reader = blueprint.reader(keep(network, parts.train))
+        reader = blueprint.reader(run("fit", parts.train, parts.early_stopping))
         calibration = _calibrate(splits, reader, scaling, schema, config, log.name)
-        run("refit", parts.everything, parts.everything.none())
-        trained = keep(network, parts.everything)
+        trained = run("refit", parts.everything, parts.everything.none())
         checkpoint = Checkpoint(
             config=config,
             schema=schema,
@@ -249,7 +250,8 @@ def _prepare(
 
     def windows(stretch: list[Segment]) -> TrainingWindows:
         scaled = [scaling.scale(segment.values, segment.machine) for segment in stretch]
-        return TrainingWindows(scaled, schema.window_size)
+        owners = [segment.machine for segment in stretch]
+        return TrainingWindows(scaled, schema.window_size, owners)
 
     return scaling, _Parts(
         windows(fitting),

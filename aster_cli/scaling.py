@@ -1,8 +1,10 @@
 """From sensor units to scaled units, machine by machine.
 
-A scaled value is ``asinh((value - centre) / scale)``: about standard deviations near the normal
-level, logarithmic far from it. Compression keeps one drifting sensor from hiding all others, and
-unlike clipping it never forgets which of two huge deviations is the larger.
+A scaled value is ``knee · asinh(u / knee)`` of ``u = (value - centre) / scale``: standard deviations
+up to about the knee, logarithmic beyond. A sensor that drifted within the training log is expected to
+drift on, so its knee is low; one that kept its level counts in full for longer. Compression keeps one
+drifting sensor from hiding all others, and unlike clipping it never forgets which of two huge
+deviations is the larger.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,14 +20,20 @@ FEW_ROWS = 200
 
 _CONSTANT = 1e-8  # a standard deviation below this share of the level counts as none
 _CONSTANT_SCALE = 0.1  # of the level: what one scaled unit means for a sensor that never moved
+KNEES = (0.5, 3.0)
+"""Range of the knee, in standard deviations."""
+
+_BLOCKS = 5  # stretches of training time whose means tell a drift
+_DRIFT = 0.32  # a sensor whose block means spread by this share of its deviation has a knee of 1
 _FARTHEST = 1e300  # in scales: a cell with the largest float in it must not become infinite
 
 
 class ScalingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Centre and scale of every sensor, in the sensors' own units."""
+    """Centre and scale of every sensor in its own units, and its knee in scales."""
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
+    knee: tuple[float, ...]
 
 
 class SensorScaling:
@@ -39,7 +47,10 @@ class SensorScaling:
 
     @classmethod
     def fit(cls, parts: Iterable[tuple[MachineId, FloatArray]]) -> "SensorScaling":
-        """Fit on training rows: ``(row, sensor)`` without missing cells, in parts by machine."""
+        """Fit on training rows: ``(row, sensor)`` without missing cells, in parts by machine.
+
+        The parts of a machine are in the order of time.
+        """
         by_machine: dict[MachineId, list[FloatArray]] = {}
         for machine, values in parts:
             by_machine.setdefault(machine, []).append(values)
@@ -63,16 +74,23 @@ class SensorScaling:
         with np.errstate(over="ignore"):
             deviations = (values - np.array(table.centre)) / np.array(table.scale)
         near = np.clip(deviations, -_FARTHEST, _FARTHEST)
-        scaled: NDArray[np.float32] = np.arcsinh(near).astype(np.float32)
+        knee = np.array(table.knee)
+        scaled: NDArray[np.float32] = (knee * np.arcsinh(near / knee)).astype(np.float32)
         return scaled
 
 
 def _table(rows: FloatArray) -> ScalingTable:
-    """Mean and standard deviation; a constant sensor gets a scale that cannot give NaN."""
+    """Mean, standard deviation and knee; a constant sensor gets a scale that cannot give NaN."""
     level = np.abs(rows).max(axis=0)
     unit = np.where(level > 0, level, 1.0)
     # in units of its own level no sensor's square is too large for a float
     relative = rows / unit
-    centre, deviation = unit * relative.mean(axis=0), relative.std(axis=0)
-    scale = unit * np.where(deviation > _CONSTANT, deviation, _CONSTANT_SCALE)
-    return ScalingTable(tuple(centre.tolist()), tuple(scale.tolist()))
+    centre, deviation = relative.mean(axis=0), relative.std(axis=0)
+    scale = np.where(deviation > _CONSTANT, deviation, _CONSTANT_SCALE)
+    blocks = np.array_split(relative, min(_BLOCKS, len(rows)))
+    drift = np.std([block.mean(axis=0) for block in blocks], axis=0) / scale
+    lowest, highest = KNEES
+    knee = np.clip((_DRIFT / np.maximum(drift, _DRIFT / highest)) ** 2, lowest, highest)
+    return ScalingTable(
+        tuple((unit * centre).tolist()), tuple((unit * scale).tolist()), tuple(knee.tolist())
+    )

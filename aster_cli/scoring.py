@@ -22,7 +22,7 @@ from aster_cli.events import EventTracker
 from aster_cli.logs import Log
 from aster_cli.logs.schema import listed
 from aster_cli.model.aster import AsterNetwork
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.neighbours import NormalWindows, novelty_length
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
@@ -77,14 +77,12 @@ class WindowReader:
         padded = np.zeros((self._batch_windows, *windows.shape[1:]), dtype=np.float32)
         padded[:n] = windows
         batch = torch.from_numpy(padded).to(self._device)
-        reading = self._network(batch)
-        patch = size // reading.logits.shape[1]
-        rows = {
-            "classifier": reading.logits.repeat_interleave(patch, dim=1),
-            "window": self._normal(batch).unsqueeze(1).expand(-1, size),
-        }
+        novelty = self._normal.novelty(batch)
+        reading = self._network(batch, novelty)
+        # one value for the whole window: rows are too small a unit
+        whole = {"classifier": reading.logits.mean(dim=1), "window": novelty_length(novelty)}
         return WindowReadings(
-            {name: _numpy(values[:n]) for name, values in rows.items()},
+            {name: _numpy(values[:n, None].expand(-1, size)) for name, values in whole.items()},
             _numpy(reading.expected[:n]),
         )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.gradient_reversal import reversal_schedule
+from aster_cli.model.neighbours import Block, NormalWindows
 from aster_cli.results import EpochResult
 from aster_cli.windows import TrainingWindows
 
@@ -48,6 +49,7 @@ class Schedule:
 def train(
     network: AsterNetwork,
     windows: TrainingWindows,
+    normal: NormalWindows,
     held_out: TrainingWindows,
     schedule: Schedule,
     device: torch.device,
@@ -60,6 +62,7 @@ def train(
     Args:
         network: On `device`.
         windows: Normal windows to learn from.
+        normal: Fitted on them, on `device`.
         held_out: Windows for early stopping; may be empty.
         schedule: How long and how hard.
         device: Where the network lives.
@@ -70,7 +73,9 @@ def train(
     torch.manual_seed(schedule.seed)
     draw = np.random.default_rng(schedule.seed)
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(trained.values(), lr=schedule.learning_rate, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(
+        trained.values(), lr=schedule.learning_rate, weight_decay=0.01, fused=True
+    )
     # of ten steps the first would be all of the warm-up, and torch divides by what lies before it
     total = max(schedule.steps, math.ceil(1 / WARM_UP) + 1)
     warming = torch.optim.lr_scheduler.OneCycleLR(
@@ -78,6 +83,7 @@ def train(
     )
     watched = torch.from_numpy(held_out.evenly(HELD_OUT_WINDOWS)) if len(held_out) else None
     best_loss, best_epoch, best = float("inf"), 0, _copy(network, trained)
+    blocks = [Block(block.inside, block.others.to(device)) for block in normal.blocks(windows)]
     step = 0
     ends = np.linspace(0, schedule.steps, min(EPOCHS, schedule.steps) + 1).round().astype(int)[1:]
     for epoch, end in enumerate(ends.tolist(), start=1):
@@ -90,8 +96,9 @@ def train(
                 schedule.reversal_from + (1.0 - schedule.reversal_from) * progress,
                 schedule.reversal_strength,
             )
-            batch = windows.take(draw.integers(0, len(windows), schedule.batch_size))
-            terms = network.losses(torch.from_numpy(batch).to(device), strength)
+            inside, others = blocks[step % len(blocks)]
+            batch = torch.from_numpy(windows.take(draw.choice(inside, schedule.batch_size)))
+            terms = network.losses(batch.to(device), others, strength)
             optimiser.zero_grad()
             terms.total(BETA).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
@@ -105,7 +112,7 @@ def train(
         checked: dict[str, float] = {}
         separation = None
         if watched is not None:
-            checked, separation = examine(network, watched.to(device), schedule.seed)
+            checked, separation = examine(network, watched.to(device), normal, schedule.seed)
             elbo = checked["window_reconstruction"] + checked["hidden_reconstruction"]
             elbo += BETA * checked["kl"]
             if elbo < best_loss:
@@ -119,7 +126,9 @@ def train(
 
 
 @torch.no_grad()
-def examine(network: AsterNetwork, windows: Tensor, seed: int) -> tuple[dict[str, float], float]:
+def examine(
+    network: AsterNetwork, windows: Tensor, normal: NormalWindows, seed: int
+) -> tuple[dict[str, float], float]:
     """The loss terms on held-out windows, and how well real and generated tokens separate there.
 
     Returns:
@@ -134,12 +143,12 @@ def examine(network: AsterNetwork, windows: Tensor, seed: int) -> tuple[dict[str
     network.eval()
     with torch.random.fork_rng([windows.device] if windows.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        terms = network.losses(windows, 0.0).detached()
+        terms = network.losses(windows, normal, 0.0).detached()
         _require_finite(terms)
         hidden = network.hidden(windows)
-        generated, displaced = network.generate(hidden, 0.0)
-        real = network.judge(hidden).flatten()
-        false = network.judge(generated)[displaced]
+        generated, displaced = network.generate(windows, hidden, normal, 0.0)
+        real = network.judge(hidden, normal.novelty(windows)).flatten()
+        false = network.judge(network.hidden(generated), normal.novelty(generated))[displaced]
     labels = np.concatenate((np.zeros(len(real)), np.ones(len(false))))
     logits = torch.cat((real, false)).cpu().numpy()
     return terms, float(roc_auc_score(labels, logits))

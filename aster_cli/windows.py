@@ -5,9 +5,13 @@ step are covered by one more window that ends with the segment; it speaks for th
 that no other row's score depends on where the segment ends.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from aster_cli.results import MachineId
 
 
 def sliding(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -24,13 +28,23 @@ class TrainingWindows:
     """Every window of several segments, drawn in batches without being copied first.
 
     Args:
-        segments: Scaled values ``(row, sensor)``; those shorter than a window give none.
+        segments: Scaled values ``(row, sensor)``; those shorter than a window give none. The segments
+            of a machine are in the order of time.
         size: Rows of a window.
+        machines: Whose segments these are; all of one machine if None.
     """
 
-    def __init__(self, segments: list[NDArray[np.float32]], size: int) -> None:
-        self._size = size
-        self._views = [sliding(values, size) for values in segments if len(values) >= size]
+    def __init__(
+        self,
+        segments: list[NDArray[np.float32]],
+        size: int,
+        machines: list[MachineId] | None = None,
+    ) -> None:
+        self.size = size
+        owners = machines or [()] * len(segments)
+        long = [i for i, values in enumerate(segments) if len(values) >= size]
+        self._views = [sliding(segments[i], size) for i in long]
+        self._machines = [owners[i] for i in long]
         self._ends = np.cumsum([len(view) for view in self._views], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -39,7 +53,7 @@ class TrainingWindows:
 
     def none(self) -> "TrainingWindows":
         """No windows of the same size."""
-        return TrainingWindows([], self._size)
+        return TrainingWindows([], self.size)
 
     def take(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Copy the windows of these numbers: ``(window, size, sensor)``."""
@@ -52,7 +66,32 @@ class TrainingWindows:
             ]
         )
 
+    def some(self, numbers: NDArray[np.int64], most: int) -> NDArray[np.float32]:
+        """Of the windows of these numbers at most `most`, spread evenly over them."""
+        count = min(most, len(numbers))
+        return self.take(numbers[np.linspace(0, len(numbers) - 1, count).round().astype(np.int64)])
+
     def evenly(self, most: int) -> NDArray[np.float32]:
         """At most `most` windows, spread evenly over all."""
-        count = min(most, len(self))
-        return self.take(np.linspace(0, len(self) - 1, count).round().astype(np.int64))
+        return self.some(np.arange(len(self)), most)
+
+    def blocks(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Cut every machine's time into blocks: the windows inside each, and those well outside it.
+
+        At least a window of rows lies between the two. A block that leaves nothing outside is not
+        given.
+        """
+        by_machine: dict[MachineId, list[NDArray[np.int64]]] = {}
+        for view, end, machine in zip(self._views, self._ends, self._machines, strict=True):
+            by_machine.setdefault(machine, []).append(np.arange(end - len(view), end))
+        place = np.zeros(len(self), dtype=np.int64)  # among the windows of its machine
+        total = np.zeros(len(self), dtype=np.int64)  # windows of its machine
+        for parts in by_machine.values():
+            own = np.concatenate(parts)
+            place[own], total[own] = np.arange(len(own)), len(own)
+        for block in range(count):
+            start, stop = block * total // count, (block + 1) * total // count
+            inside = (place >= start) & (place < stop)
+            outside = (place <= start - 2 * self.size) | (place >= stop + 2 * self.size - 1)
+            if inside.any() and outside.any():
+                yield np.flatnonzero(inside), np.flatnonzero(outside)

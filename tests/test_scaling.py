@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aster_cli.scaling import FEW_ROWS, ScalingTable, SensorScaling
+from aster_cli.scaling import FEW_ROWS, KNEES, ScalingTable, SensorScaling
 
 MACHINE = ("pump",)
 levels = st.floats(-1e12, 1e12, allow_subnormal=False)
@@ -49,14 +49,14 @@ def test_the_largest_numbers_stay_finite() -> None:
 @given(st.lists(levels, min_size=2, max_size=20), st.floats(1e-6, 1e6), levels)
 def test_scaling_keeps_the_order(values: list[float], scale: float, centre: float) -> None:
     """Unlike clipping, it may never forget which of two huge deviations is the larger."""
-    scaling = SensorScaling(ScalingTable((centre,), (scale,)))
+    scaling = SensorScaling(ScalingTable((centre,), (scale,), (1.0,)))
     scaled = scaling.scale(np.sort(values)[:, None], ())
     assert (np.diff(scaled[:, 0]) >= 0).all()
 
 
 def test_huge_deviations_stay_apart() -> None:
     """float32 must still hold the difference that order alone does not show."""
-    scaling = SensorScaling(ScalingTable((0.0,), (1.0,)))
+    scaling = SensorScaling(ScalingTable((0.0,), (1.0,), (1.0,)))
     scaled = scaling.scale(np.array([[1e3], [1.01e3], [1e9], [1.01e9]]), ())
     assert (np.diff(scaled[:, 0]) > 0).all()
 
@@ -82,8 +82,8 @@ def test_strangers_are_scaled_by_the_pooled_table() -> None:
     assert scaling.knows(("a",))
     for stranger in (("b",), ("never seen",)):
         assert not scaling.knows(stranger)
-        deviations = (row - scaling.pooled.centre) / scaling.pooled.scale
-        np.testing.assert_allclose(scaling.scale(row, stranger), np.arcsinh(deviations), rtol=1e-6)
+        pooled = SensorScaling(scaling.pooled)
+        np.testing.assert_array_equal(scaling.scale(row, stranger), pooled.scale(row, ()))
 
 
 def test_a_log_of_one_machine_needs_no_second_table() -> None:
@@ -91,6 +91,28 @@ def test_a_log_of_one_machine_needs_no_second_table() -> None:
     scaling = SensorScaling.fit([(MACHINE, normal_rows(5)), (MACHINE, normal_rows(7))])
     assert scaling.machines == {}
     assert scaling.knows(("renamed",))
+
+
+def test_a_sensor_that_drifted_is_compressed_and_a_steady_one_is_not() -> None:
+    """A drift goes on: beyond the training log it may not drown what all other sensors say."""
+    rows = normal_rows(1000)
+    rows[:, 1] += np.linspace(0.0, 30.0, len(rows))
+    scaling = SensorScaling.fit([((), rows)])
+    lowest, highest = KNEES
+    assert scaling.pooled.knee == (highest, lowest)
+    away = np.array(scaling.pooled.centre) + 20.0 * np.array(scaling.pooled.scale)
+    steady, drifting = scaling.scale(away[None], ())[0].tolist()
+    assert steady == pytest.approx(3.0 * np.arcsinh(20.0 / 3.0))
+    assert drifting == pytest.approx(0.5 * np.arcsinh(40.0))
+
+
+def test_the_knee_lies_between_for_a_sensor_that_wanders_a_little() -> None:
+    """Five blocks at -0.5, 0.5, -0.5, 0.5 and 0 deviations: by hand, their means spread by 0.447 of
+    a sensor whose own deviation is the root of 1.2, and (0.32 / 0.408)² is 0.614."""
+    block = np.tile([-1.0, 1.0], 50)
+    rows = np.concatenate([block + shift for shift in (-0.5, 0.5, -0.5, 0.5, 0.0)])[:, None]
+    knee = SensorScaling.fit([((), rows)]).pooled.knee[0]
+    assert knee == pytest.approx(0.614, abs=1e-3)
 
 
 def test_tables_survive_json() -> None:

@@ -16,7 +16,7 @@ from tests.ragged_logs import cuts_of, prepare, ragged_logs
 
 SIZE, LONGEST = 4, 3.0
 POLICIES: tuple[MissingPolicy, ...] = get_args(MissingPolicy)
-SCALING = SensorScaling(ScalingTable((0.5, -0.25), (2.0, 3.0)))
+SCALING = SensorScaling(ScalingTable((0.5, -0.25), (2.0, 3.0), (1.0, 1.0)))
 
 
 def read(windows: Any) -> WindowReadings:

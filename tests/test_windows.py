@@ -67,3 +67,41 @@ def test_evenly_drawn_windows_are_distinct_and_reach_both_ends(n: int, most: int
     assert most == 1 or firsts[-1] == n - 1
     steps = np.diff(firsts)
     assert len(steps) == 0 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)
+
+
+def test_blocks_cut_time_and_keep_their_distance() -> None:
+    """By hand: ten windows of two rows in two blocks. Block one holds 0-4; at start 8 the first
+    row lies two rows behind the last row of window 4."""
+    blocks = [
+        (inside.tolist(), outside.tolist())
+        for inside, outside in TrainingWindows([rows(11)], 2).blocks(2)
+    ]
+    assert blocks == [([0, 1, 2, 3, 4], [8, 9]), ([5, 6, 7, 8, 9], [0, 1])]
+
+
+def test_blocks_cut_every_machine_in_its_own_time() -> None:
+    """A block that held out a whole machine would call its own level a surprise."""
+    segments = [rows(40), rows(60, first=100.0), rows(20, first=40.0)]
+    windows = TrainingWindows(segments, 2, [("a",), ("b",), ("a",)])
+    for inside, outside in windows.blocks(3):
+        for numbers in (inside, outside):
+            firsts = windows.take(numbers)[:, 0, 0]
+            assert (firsts < 100.0).any()
+            assert (firsts >= 100.0).any()
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.integers(1, 6), st.integers(1, 5))
+def test_blocks_share_no_row_with_what_is_outside(
+    lengths: list[int], size: int, count: int
+) -> None:
+    """A row on both sides would be expected from itself. Every window is inside one block at most."""
+    offsets = np.cumsum([0, *lengths])[:-1]
+    segments = [rows(n, first=float(o)) for n, o in zip(lengths, offsets, strict=True)]
+    windows = TrainingWindows(segments, size)
+    seen: list[int] = []
+    for inside, outside in windows.blocks(count):
+        seen += inside.tolist()
+        own = {*windows.take(inside)[:, :, 0].ravel().tolist()}
+        others = {*windows.take(outside)[:, :, 0].ravel().tolist()}
+        assert not own & others
+    assert len(seen) == len(set(seen))

@@ -2,9 +2,11 @@
 
 Notable:
     * the LLM *enriches* a hidden state that a small Transformer computes; it does not replace it
-    * pseudo-anomalies are displacements of the hidden state over random segments of a window
+    * pseudo-anomalies are decoded from latent codes into displacements of sensors, over random
+      segments of a window, and encoded again: real anomalies come in by the same door
+    * their size is measured in the novelty of normal windows, so that drift sets the smallest
     * the generator sees the classifier's gradient reversed, so its work gets harder
-    * the classifier sees the residual of the VAE beside the hidden state
+    * the classifier sees the VAE's residual and the window's novelty beside the hidden state
 
 Symbols:
     b      batch                      n      tokens of a window, n = t / patch_size
@@ -27,10 +29,11 @@ from aster_cli.model.decoder import LatentDecoder, SensorHead
 from aster_cli.model.encoder import LocalEncoder, PatchEmbedding
 from aster_cli.model.gradient_reversal import reverse_gradient
 from aster_cli.model.losses import LossTerms, kl_to_unit_gaussian, real_against_generated
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.vae import VaeEncoder, sample_posterior, sample_relaxed_prior
 
-RADII = (0.25, 8.0)
-"""Range of a pseudo-anomaly's radius, in spreads of the hidden state."""
+RADII = (0.5, 10.0)
+"""Range of a pseudo-anomaly's radius: of its novelty, which is about 1 for normal windows."""
 
 SMALLEST_SPREAD = 1e-3
 """Of the hidden state, whose norms inside are near 1: sensors at rest give none of their own."""
@@ -94,7 +97,8 @@ class AsterNetwork(nn.Module):
         self.vae = VaeEncoder(width, latent_width)
         self.decoder = LatentDecoder(width, latent_width, n_tokens)
         self.sensors = SensorHead(n_sensors, patch_size, width)
-        self.classifier = AnomalyClassifier(classifier, width, n_tokens)
+        self.classifier = AnomalyClassifier(classifier, width, n_tokens, patch_size, n_sensors)
+        self.patch_size = patch_size
         self.register_buffer("spread", torch.tensor(0.0))
 
     def hidden(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch n d"]:
@@ -102,54 +106,84 @@ class AsterNetwork(nn.Module):
         state: Tensor = self.local(window) + self.skip(window)
         return state if self.context is None else state + self.context(window)
 
-    def judge(self, hidden: Float[Tensor, "batch n d"]) -> Float[Tensor, "batch n"]:
-        """Logits of hidden states, real or displaced."""
+    def judge(
+        self,
+        hidden: Float[Tensor, "batch n d"],
+        novelty: Float[Tensor, "batch time sensor"],
+    ) -> Float[Tensor, "batch n"]:
+        """Logits of windows, real or generated."""
         mean, _ = self.vae(hidden)
-        logits: Tensor = self.classifier(hidden, hidden - self.decoder(mean, "reconstruct"))
+        residual = hidden - self.decoder(mean, "reconstruct")
+        logits: Tensor = self.classifier(hidden, residual, novelty)
         return logits
 
-    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Reading:
+    def forward(
+        self,
+        window: Float[Tensor, "batch time sensor"],
+        novelty: Float[Tensor, "batch time sensor"],
+    ) -> Reading:
         """Score a batch: a logit a token, and the expected values of every sensor."""
         hidden = self.hidden(window)
         mean, _ = self.vae(hidden)
         decoded = self.decoder(mean, "reconstruct")
-        return Reading(self.classifier(hidden, hidden - decoded), self.sensors(decoded))
+        logits = self.classifier(hidden, hidden - decoded, novelty)
+        return Reading(logits, self.sensors(decoded))
 
     def generate(
-        self, hidden: Float[Tensor, "batch n d"], strength: float
-    ) -> tuple[Float[Tensor, "batch n d"], Bool[Tensor, "batch n"]]:
-        """Pseudo-anomalies ``h + m·r·Δ/‖Δ‖`` and which of their tokens are displaced.
+        self,
+        window: Float[Tensor, "batch time sensor"],
+        hidden: Float[Tensor, "batch n d"],
+        normal: NormalWindows,
+        strength: float,
+    ) -> tuple[Float[Tensor, "batch time sensor"], Bool[Tensor, "batch n"]]:
+        """Pseudo-anomalies ``x + m·r·Δ/‖Δ‖`` and which of their tokens are displaced.
 
-        Δ comes from the decoder behind gradient reversal of `strength`; m is a random segment;
-        r is drawn log-uniformly over `RADII`, in spreads of h.
+        Δ is what the displacement of h that the decoder makes of a latent code, behind gradient
+        reversal of `strength`, does to the sensors; m is a random segment; r is drawn log-uniformly
+        over `RADII`; ‖Δ‖ is the root mean square over the segment, whitened as novelty is.
         """
         mean, _ = self.vae(hidden.detach())
-        delta = reverse_gradient(
-            self.decoder(sample_relaxed_prior(mean.detach()), "displace"), strength
+        code = sample_relaxed_prior(mean.detach())
+        delta = self.sensors.displacement(
+            reverse_gradient(self.decoder(code, "displace"), strength)
         )
-        direction = delta / delta.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        batch, n_tokens, width = hidden.shape
+        batch, n_tokens, _ = hidden.shape
+        displaced = random_segments(batch, n_tokens, hidden.device)
+        rows = displaced.repeat_interleave(self.patch_size, dim=1).unsqueeze(-1)
+        delta = delta * rows
+        square = (delta @ normal.whitening).square().mean(dim=2, keepdim=True)
+        norm = (square.sum(dim=1, keepdim=True) / rows.sum(dim=1, keepdim=True)).sqrt()
         low, high = RADII
         radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
-        displaced = random_segments(batch, n_tokens, hidden.device)
-        step = radius * self.spread * width**0.5 * direction
-        return hidden + displaced.unsqueeze(-1) * step, displaced
+        return window + radius * delta / norm.clamp_min(1e-6), displaced
 
-    def losses(self, window: Float[Tensor, "batch time sensor"], strength: float) -> LossTerms:
-        """The terms of the joint loss on one batch of normal windows."""
+    def losses(
+        self,
+        window: Float[Tensor, "batch time sensor"],
+        normal: NormalWindows,
+        strength: float,
+    ) -> LossTerms:
+        """The terms of the joint loss on one batch of normal windows.
+
+        Args:
+            window: Normal windows.
+            normal: Stored windows of another time than theirs.
+            strength: Of the gradient reversal.
+        """
         hidden = self.hidden(window)
         self.track_spread(hidden.detach())
         mean, log_variance = self.vae(hidden)
         decoded = self.decoder(sample_posterior(mean, log_variance), "reconstruct")
-        generated, displaced = self.generate(hidden, strength)
+        generated, displaced = self.generate(window, hidden, normal, strength)
+        both = torch.cat((hidden, self.hidden(generated)))
+        logits = self.judge(both, normal.novelty(torch.cat((window, generated))))
+        real_logits, generated_logits = logits.chunk(2)
         return LossTerms(
             window_reconstruction=(self.sensors(decoded) - window).square().mean(),
             hidden_reconstruction=(decoded - hidden.detach()).square().mean()
             / self.spread.square(),
             kl=kl_to_unit_gaussian(mean, log_variance),
-            classification=real_against_generated(
-                self.judge(hidden), self.judge(generated), displaced
-            ),
+            classification=real_against_generated(real_logits, generated_logits, displaced),
         )
 
     def track_spread(self, hidden: Float[Tensor, "batch n d"]) -> None:

@@ -1,4 +1,4 @@
-"""The anomaly classifier: hidden state and residual in, one logit a token out."""
+"""The anomaly classifier: hidden state, residual and novelty in, one logit a token out."""
 
 import torch
 from jaxtyping import Float
@@ -9,15 +9,24 @@ from aster_cli.model.encoder import TransformerStack
 
 
 class AnomalyClassifier(nn.Module):
-    """Tells real tokens from generated ones by the hidden state *and* what the VAE missed of it.
+    """Tells real tokens from generated ones by three things.
 
-    On the hidden state alone it would learn the generator's fingerprint instead of anomaly. The
-    size of the residual is given as its logarithm too: norms inside the network throw it away.
+    * the hidden state,
+    * its *residual*: what the VAE missed of it. On the hidden state alone the classifier would learn
+      the generator's fingerprint instead of anomaly,
+    * the *novelty* of the token's rows: what the nearest normal windows of another time missed of
+      them. In training it shows how new normal windows are, drift included.
+
+    The sizes of residual and novelty are given as logarithms too, as norms inside the network throw
+    them away, and the novelty's over the whole window as well: rows are too small a unit.
     """
 
-    def __init__(self, kind: ClassifierKind, width: int, n_tokens: int) -> None:
+    def __init__(
+        self, kind: ClassifierKind, width: int, n_tokens: int, patch_size: int, n_sensors: int
+    ) -> None:
         super().__init__()
-        n_inputs = 2 * width + 1
+        self.n_tokens = n_tokens
+        n_inputs = 2 * width + patch_size * n_sensors + 3
         self.body: nn.Module
         if kind == "linear":
             self.body = nn.Linear(n_inputs, 1)
@@ -35,9 +44,22 @@ class AnomalyClassifier(nn.Module):
             )
 
     def forward(
-        self, hidden: Float[Tensor, "batch n d"], residual: Float[Tensor, "batch n d"]
+        self,
+        hidden: Float[Tensor, "batch n d"],
+        residual: Float[Tensor, "batch n d"],
+        novelty: Float[Tensor, "batch time sensor"],
     ) -> Float[Tensor, "batch n"]:
         """Return logits; positive means generated, that is anomalous."""
-        size = torch.log(residual.square().mean(dim=-1, keepdim=True) + 1e-6)
-        logits: Tensor = self.body(torch.cat((hidden, residual, size), dim=-1)).squeeze(-1)
+        patches = novelty.reshape(len(novelty), self.n_tokens, -1)
+        square = patches.square().mean(dim=-1, keepdim=True)
+        whole = square.mean(dim=1, keepdim=True).expand_as(square)
+        seen = (
+            hidden,
+            residual,
+            torch.asinh(patches),
+            torch.log(residual.square().mean(dim=-1, keepdim=True) + 1e-6),
+            torch.log(square + 1e-3),
+            torch.log(whole + 1e-3),
+        )
+        logits: Tensor = self.body(torch.cat(seen, dim=-1)).squeeze(-1)
         return logits

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -46,8 +47,17 @@ class SensorHead(nn.Module):
 
     def forward(self, hidden: Float[Tensor, "batch n d"]) -> Float[Tensor, "batch time sensor"]:
         """Return the expected values of every sensor at every row."""
-        rows: Tensor = self.linear(hidden).unflatten(2, (-1, self.n_sensors)).flatten(1, 2)
-        return rows
+        return self._rows(self.linear(hidden))
+
+    def displacement(self, delta: Float[Tensor, "batch n d"]) -> Float[Tensor, "batch time sensor"]:
+        """Return what a displacement of the hidden state does to the sensors.
+
+        Nothing is learnt by this way: reconstruction alone says what a hidden state means.
+        """
+        return self._rows(F.linear(delta, self.linear.weight.detach()))
+
+    def _rows(self, patches: Tensor) -> Tensor:
+        return patches.reshape(len(patches), -1, self.n_sensors)
 
 
 _USES: tuple[Use, ...] = ("reconstruct", "displace")

@@ -1,37 +1,135 @@
-"""The window score: how far a whole window lies from the nearest normal ones.
+"""The window score: how far a whole window lies from what its nearest normal windows expect.
 
-Sub-sequence k-nearest neighbours (the strongest simple peer on server logs): the mean Euclidean
-distance to the `k` nearest stored windows, per element, so that its unit is one scaled unit.
+Sub-sequence k-nearest neighbours (the strongest simple peer on server logs), with two changes. The
+mean of the nearest windows is the *expected* window, and what counts is the residual from it. And the
+residual is measured in a Mahalanobis length (Mahalanobis, 1936) under the covariance of residuals
+that normal windows have *from other stretches of time*: sensors that are never well expected count
+less, sensors that always move together count as one, and drift within training is part of normal.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from aster_cli.windows import TrainingWindows
+
+STORED_WINDOWS = 4000
+"""At most so many normal windows are kept."""
+
+NEIGHBOURS = 10
+BLOCKS = 5
+"""Stretches of training time, each expected from the others only."""
+
+BLOCK_WINDOWS = 1000
+"""At most so many windows of a block give residuals."""
+
+OTHER_WINDOWS = 1000
+"""At most so many windows outside a block are what it is expected from in training."""
+
+DIAGONAL, ISOTROPIC = 0.02, 0.3
+"""How much of the covariance is its diagonal, and how much of its mean variance is added to that."""
+
+SMALLEST_VARIANCE = 1e-4
+"""Of residuals, in squared scaled units: sensors at rest give none of their own."""
 
 
 class NormalWindows(nn.Module):
-    """Stored normal windows and the distance to them.
+    """Stored normal windows, and the length of a window's residual from them.
 
     Windows are stored flat. Squared distances come from one matrix product, so scoring a batch
     against thousands of stored windows costs less than the networks do.
+
+    Args:
+        windows: What is normal, in scaled units.
+        whitening: Turns a row of residuals into one whose covariance is near the unit matrix.
     """
 
     windows: Tensor
+    whitening: Tensor
     squared_norms: Tensor
 
-    def __init__(self, windows: Float[Tensor, "stored time sensor"], k: int = 5) -> None:
+    def __init__(
+        self,
+        windows: Float[Tensor, "stored time sensor"],
+        whitening: Float[Tensor, "sensor sensor"],
+    ) -> None:
         super().__init__()
         flat = windows.flatten(1).contiguous()
-        self.k = min(k, len(flat))
         self.register_buffer("windows", flat)
+        self.register_buffer("whitening", whitening)
         self.register_buffer("squared_norms", flat.square().sum(dim=1), persistent=False)
 
-    def forward(self, window: Float[Tensor, "batch time sensor"]) -> Float[Tensor, " batch"]:
-        """Return the root mean square distance per element to the nearest stored windows."""
+    @classmethod
+    def fit(cls, windows: TrainingWindows) -> "NormalWindows":
+        """Store windows spread evenly over the log, and learn the residuals of its blocks."""
+        stored = torch.from_numpy(windows.evenly(STORED_WINDOWS))
+        plain = torch.eye(stored.shape[2])
+        second_moment = torch.zeros_like(plain, dtype=torch.float64)
+        n_rows = 0
+        for inside, outside in windows.blocks(BLOCKS):
+            others = cls(torch.from_numpy(windows.some(outside, STORED_WINDOWS)), plain)
+            asked = torch.from_numpy(windows.some(inside, BLOCK_WINDOWS))
+            rows = others.residual(asked).flatten(0, 1).double()
+            second_moment += rows.T @ rows
+            n_rows += len(rows)
+        return cls(stored, whitening_of(second_moment / max(n_rows, 1)))
+
+    def blocks(self, windows: TrainingWindows) -> list["Block"]:
+        """The log's blocks, each with what the others expect; one of all, where it is too short."""
+        return [
+            Block(inside, NormalWindows(torch.from_numpy(others), self.whitening))
+            for inside, outside in windows.blocks(BLOCKS)
+            for others in [windows.some(outside, OTHER_WINDOWS)]
+        ] or [Block(np.arange(len(windows)), self)]
+
+    def residual(
+        self, window: Float[Tensor, "batch time sensor"]
+    ) -> Float[Tensor, "batch time sensor"]:
+        """Return the window less the mean of its nearest stored ones, in scaled units."""
         flat = window.flatten(1)
-        squared = (
-            flat.square().sum(dim=1, keepdim=True)
-            + self.squared_norms
-            - 2.0 * (flat @ self.windows.T)
-        )
-        nearest = squared.topk(self.k, dim=1, largest=False).values.clamp_min(0.0)
-        return (nearest / flat.shape[1]).sqrt().mean(dim=1)
+        squared = self.squared_norms - 2.0 * (flat @ self.windows.T)
+        k = min(NEIGHBOURS, len(self.windows))
+        nearest = squared.topk(k, dim=1, largest=False).indices
+        return (flat - self.windows[nearest].mean(dim=1)).view_as(window)
+
+    def novelty(
+        self, window: Float[Tensor, "batch time sensor"]
+    ) -> Float[Tensor, "batch time sensor"]:
+        """Return the whitened residual: about 1 where a window is as new as normal ones are."""
+        return self.residual(window) @ self.whitening
+
+
+class Block(NamedTuple):
+    """A stretch of training time, and the stored windows that lie well outside it.
+
+    Attributes:
+        inside: ``(window,)`` numbers of its windows.
+        others: What they are expected from.
+    """
+
+    inside: NDArray[np.int64]
+    others: NormalWindows
+
+
+def novelty_length(
+    novelty: Float[Tensor, "batch time sensor"],
+) -> Float[Tensor, " batch"]:
+    """The window score: root mean square of a window's novelty."""
+    return novelty.square().mean(dim=(1, 2)).sqrt()
+
+
+def whitening_of(
+    covariance: Float[Tensor, "sensor sensor"],
+) -> Float[Tensor, "sensor sensor"]:
+    """A root of the inverse covariance, shrunk to its diagonal and to a multiple of the unit matrix.
+
+    Shrinkage as in Ledoit and Wolf (2004), with fixed shares: `DIAGONAL` and `ISOTROPIC`.
+    """
+    variances = covariance.diagonal()
+    level = variances.mean().clamp_min(SMALLEST_VARIANCE)
+    shrunk = (1.0 - DIAGONAL) * covariance + torch.diag(DIAGONAL * variances + ISOTROPIC * level)
+    return torch.linalg.cholesky(torch.linalg.inv(shrunk)).float()

@@ -1,40 +1,99 @@
-"""The window score against the plainest possible search."""
+"""The window score: the residual from the nearest normal windows, and the length it is given."""
 
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
 
-from aster_cli.model.neighbours import NormalWindows
-from tests.tiny_network import tiny_windows
+from aster_cli.model import neighbours
+from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows, whitening_of
+from aster_cli.windows import TrainingWindows
+from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_windows
+
+PLAIN = torch.eye(N_SENSORS)
 
 
-def test_distances_equal_brute_force() -> None:
+def log(values: Any) -> TrainingWindows:
+    return TrainingWindows([np.asarray(values, dtype=np.float32)], WINDOW_SIZE)
+
+
+def noise(n_rows: int, deviations: tuple[float, ...], seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(0.0, deviations, (n_rows, len(deviations)))
+
+
+def test_residuals_equal_brute_force() -> None:
     """The fast way squares before it subtracts; it must not cost the answer."""
     stored, asked = tiny_windows(60, seed=1), 2.0 * tiny_windows(7, seed=2)
-    differences = asked[:, None].double() - stored[None].double()
-    distances = differences.square().mean(dim=(2, 3)).sqrt().sort(dim=1).values
-    expected = distances[:, :5].mean(dim=1).float()
-    torch.testing.assert_close(NormalWindows(stored, k=5)(asked), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_stored_window_is_at_home() -> None:
-    """Rounding may turn a squared distance of zero negative, and its root into NaN."""
-    stored = 100.0 + tiny_windows(30)
-    distances = NormalWindows(stored, k=1)(stored)
-    assert distances.isfinite().all()
-    assert distances.max() < 0.1
+    distances = (asked[:, None] - stored[None]).double().square().sum(dim=(2, 3))
+    nearest = distances.argsort(dim=1)[:, :NEIGHBOURS]
+    expected = torch.stack([stored[own].mean(dim=0) for own in nearest])
+    torch.testing.assert_close(NormalWindows(stored, PLAIN).residual(asked), asked - expected)
 
 
 def test_fewer_windows_than_neighbours() -> None:
     """A short log stores only a few."""
     stored = tiny_windows(2)
-    assert NormalWindows(stored, k=5)(tiny_windows(3, seed=1)).shape == (3,)
+    residual = NormalWindows(stored, PLAIN).residual(stored)
+    torch.testing.assert_close(residual, stored - stored.mean(dim=0))
 
 
-def test_the_unit_is_one_scaled_unit() -> None:
+def test_without_whitening_the_unit_is_one_scaled_unit() -> None:
     """A window shifted by two in every element is two away, whatever its size."""
-    stored = torch.zeros(5, 16, 3)
-    assert NormalWindows(stored)(torch.full((1, 16, 3), 2.0)).item() == 2.0
+    stored = torch.zeros(5, WINDOW_SIZE, N_SENSORS)
+    assert NormalWindows(stored, PLAIN)(stored[:1] + 2.0).item() == 2.0
 
 
-def test_only_the_windows_are_kept() -> None:
+def test_only_windows_and_whitening_are_kept() -> None:
     """Norms follow from them; stored twice they could disagree."""
-    assert set(NormalWindows(tiny_windows(4)).state_dict()) == {"windows"}
+    assert set(NormalWindows(tiny_windows(4), PLAIN).state_dict()) == {"windows", "whitening"}
+
+
+def test_a_sensor_that_is_never_well_expected_counts_less() -> None:
+    """The same deviation is news from a quiet sensor and none from a restless one."""
+    normal = NormalWindows.fit(log(noise(400, (0.1, 0.1, 2.0))))
+    quiet, restless = torch.zeros(2, 1, WINDOW_SIZE, N_SENSORS)
+    quiet[:, :, 0], restless[:, :, 2] = 1.0, 1.0
+    assert normal(quiet) > 1.5 * normal(restless)
+
+
+def test_sensors_that_break_their_bond_count_more() -> None:
+    """Two sensors that always move together, one up and one down: neither alone is far out."""
+    common = noise(400, (1.0,))
+    normal = NormalWindows.fit(log(common * [1.0, 1.0, 0.1] + noise(400, (0.05, 0.05, 0.1), 1)))
+    together, apart = torch.zeros(2, 1, WINDOW_SIZE, N_SENSORS)
+    together[:, :, :2], apart[:, :, :2] = 1.0, torch.tensor([1.0, -1.0])
+    assert normal(apart) > 1.5 * normal(together)
+
+
+def test_a_drift_within_the_log_is_part_of_normal() -> None:
+    """Expected from its own stretch of time a drifting sensor looks quiet; blocks must be apart."""
+    drifting = noise(400, (0.1, 0.1, 0.1))
+    drifting[:, 2] += np.linspace(-3.0, 3.0, 400)
+    normal = NormalWindows.fit(log(drifting))
+    end = torch.zeros(1, WINDOW_SIZE, N_SENSORS)
+    end[:, :, 2] = 3.0
+    steady, drifted = end.clone(), end.clone()
+    steady[:, :, 0] += 1.0
+    drifted[:, :, 2] += 1.0
+    assert normal(steady) > 1.5 * normal(drifted)
+
+
+def test_whitening_makes_normal_residuals_unit() -> None:
+    """But for the shrinkage, which is checked by hand: variances 4 and 1 become 4.75 and 1.75."""
+    whitening = whitening_of(torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64)))
+    precision = whitening @ whitening.T
+    assert precision.diagonal().tolist() == pytest.approx([1 / 4.75, 1 / 1.75])
+
+
+def test_a_log_at_rest_has_a_length_too() -> None:
+    """No residual at all in training must not make any later one infinite."""
+    normal = NormalWindows.fit(log(np.zeros((300, N_SENSORS))))
+    assert normal(torch.ones(1, WINDOW_SIZE, N_SENSORS)).isfinite().all()
+
+
+def test_a_log_too_short_for_blocks_still_gets_a_length() -> None:
+    """Nothing lies a window away from any block: there are no residuals to learn from."""
+    windows = log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0)))
+    assert not list(windows.blocks(neighbours.BLOCKS))
+    assert NormalWindows.fit(windows)(tiny_windows(3)).isfinite().all()
