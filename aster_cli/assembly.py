@@ -114,7 +114,7 @@ def keep(network: AsterNetwork, normal: NormalWindows, window_size: int) -> Trai
         if not name.startswith(_LLM)
     }
     stored = {
-        _NORMAL_WINDOWS: normal.windows.unflatten(1, (window_size, -1)).cpu().numpy(),
+        _NORMAL_WINDOWS: normal.windows.reshape(len(normal.windows), window_size, -1).cpu().numpy(),
         _WHITENING: normal.whitening.cpu().numpy(),
     }
     return Trained(adapter, own | stored)

@@ -16,8 +16,11 @@ from aster_cli.results import FloatArray, MachineId
 ENOUGH_ROWS = 1000
 """Effective held-out rows from which the empirical quantile stands without a margin."""
 
+CLASSIFIER_WEIGHT = 0.5
+"""Of the classifier in the joint score, beside the window score's 1."""
+
 _TAIL = 0.1  # the share of held-out scores that the tail model describes
-_CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
+_CONFIDENCE = 0.842  # standard normal quantile of a one-sided 80 % bound
 
 
 class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +64,7 @@ class ScoreTable:
 
         The margin: beyond the 90th percentile scores are taken as exponential (peaks over
         threshold with shape 0; Coles, 2001, section 4.2), whose mean excess is replaced by its
-        one-sided 95 % upper bound for as many exceedances as are effectively independent.
+        one-sided 80 % upper bound for as many exceedances as are effectively independent.
         """
         empirical = float(np.quantile(self.held_out, 1.0 - budget))
         if self.effective_rows >= ENOUGH_ROWS:
@@ -104,7 +107,7 @@ class Calibration:
 def join_readings(
     readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
 ) -> FloatArray:
-    """The score of every row, ``g(window) + g(max(classifier, 0))``, each in held-out spreads.
+    """The score of every row, ``g(window) + ½ g(max(classifier, 0))``, each in held-out spreads.
 
     ``g(u) = sign(u) log(1 + |u|)`` lets neither reading's huge excess silence the other, and keeps
     its rank. The window score ranks all rows; the classifier adds where it sees more than it does
@@ -112,7 +115,8 @@ def join_readings(
     it says so of rows that lie far from everything seen.
     """
     spreads = {name: scales[name].apply(values) for name, values in readings.items()}
-    return _compressed(spreads["window"]) + _compressed(np.maximum(spreads["classifier"], 0.0))
+    excess = np.maximum(spreads["classifier"], 0.0)
+    return _compressed(spreads["window"]) + CLASSIFIER_WEIGHT * _compressed(excess)
 
 
 def _compressed(u: FloatArray) -> FloatArray:

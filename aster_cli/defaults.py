@@ -41,4 +41,4 @@ def resolve(config: DetectorConfig, longest_series: int, n_sensors: int) -> Dete
 
 def training_steps(n_windows: int) -> int:
     """Optimiser steps: more windows deserve more, within what two cores do in minutes."""
-    return min(1000, max(300, n_windows // 16))
+    return min(400, max(200, n_windows // 40))

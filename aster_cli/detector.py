@@ -35,7 +35,7 @@ from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log, LogSchema, open_log
 from aster_cli.model.device import find_device, resolve_precision
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.neighbours import BLOCK_WINDOWS, NormalWindows
 from aster_cli.preparation import (
     FEWEST_WINDOWS,
     Split,
@@ -126,9 +126,10 @@ class Detector:
         network = blueprint.untrained()
         epochs: list[EpochRecord] = []
 
-        def run(phase: str, windows: TrainingWindows, watched: TrainingWindows) -> Trained:
+        def run(
+            phase: str, windows: TrainingWindows, normal: NormalWindows, watched: TrainingWindows
+        ) -> Trained:
             schedule = _schedule(phase, config, len(windows))
-            normal = NormalWindows.fit(windows).to(device)
             for result in train(network, windows, normal, watched, schedule, device):
                 epochs.append(EpochRecord(phase=phase, **asdict(result)))
                 if on_epoch is not None:
@@ -136,9 +137,13 @@ class Detector:
             return keep(network, normal, schema.window_size)
 
         # calibrated before the network sees the rows that it is calibrated on
-        reader = blueprint.reader(run("fit", parts.train, parts.early_stopping))
-        calibration = _calibrate(splits, reader, scaling, schema, config, log.name)
-        trained = run("refit", parts.everything, parts.everything.none())
+        early = NormalWindows.fit(parts.train).to(device)
+        reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
+        held_out = _held_out(splits, reader, scaling, schema, config, log.name)
+        blocks = _blocks(reader, early, parts.train, schema.stride)
+        calibration = _calibrate(held_out, blocks, schema, config)
+        whole = NormalWindows.fit(parts.everything).to(device)
+        trained = run("refit", parts.everything, whole, parts.everything.none())
         checkpoint = Checkpoint(
             config=config,
             schema=schema,
@@ -289,20 +294,24 @@ def _stream(
     )
 
 
-def _calibrate(
+Readings = dict[MachineId, dict[str, FloatArray]]
+"""By machine and by name, a value a row."""
+
+
+def _held_out(
     splits: list[Split],
     reader: WindowReader,
     scaling: SensorScaling,
     schema: ModelSchema,
     config: DetectorConfig,
     name: str,
-) -> Calibration:
-    """Score the held-out stretches as any log is scored, and learn what scores mean.
+) -> Readings:
+    """Read the held-out stretches as any log is read.
 
     Raises:
         DataError: No held-out row could be scored.
     """
-    held_out: dict[MachineId, dict[str, FloatArray]] = {}
+    held_out: Readings = {}
     for split in splits:
         one = split.calibration
         stream = _stream(one.machine, scaling, schema, config)
@@ -320,21 +329,63 @@ def _calibrate(
             where=name,
             hint="give more rows",
         )
-    scales = {
-        name: ReadingScale.fit(np.concatenate([rows[name] for rows in held_out.values()]))
-        for name in READINGS
+    return held_out
+
+
+def _blocks(
+    reader: WindowReader, normal: NormalWindows, windows: TrainingWindows, stride: int
+) -> Readings:
+    """Read every block of the training part against the stored windows of the others.
+
+    The end of a log, which is held out, need not have seen all that its normal rows do. Blocks have,
+    and what is new in one to all others is an honest novelty. A window stands for its stride of rows.
+    """
+    blocks = normal.blocks(windows)
+    found: dict[MachineId, dict[str, list[float]]] = {}
+    for block in blocks if len(blocks) > 1 else []:
+        due = block.inside[::stride]
+        due = due[:: max(1, len(due) // BLOCK_WINDOWS)]
+        rows = reader.against(block.others).read(windows.take(due)).rows
+        for place, machine in enumerate(windows.machines(due)):
+            own = found.setdefault(machine, {name: [] for name in READINGS})
+            for name in READINGS:
+                own[name].append(float(rows[name][place, 0]))
+    return {
+        machine: {name: np.repeat(values, stride) for name, values in own.items()}
+        for machine, own in found.items()
     }
-    scores = {machine: join_readings(rows, scales) for machine, rows in held_out.items()}
+
+
+def _calibrate(
+    held_out: Readings, blocks: Readings, schema: ModelSchema, config: DetectorConfig
+) -> Calibration:
+    """Learn what scores mean, from held-out rows and from blocks of the training part.
+
+    The classifier was trained on the blocks, so its scale comes from held-out rows alone.
+    """
+
+    def pooled(name: str, *sources: Readings) -> FloatArray:
+        return np.concatenate([rows[name] for source in sources for rows in source.values()])
+
+    scales = {
+        "window": ReadingScale.fit(pooled("window", held_out, blocks)),
+        "classifier": ReadingScale.fit(pooled("classifier", held_out)),
+    }
+    scores: dict[MachineId, list[FloatArray]] = {}
+    for source in (held_out, blocks):
+        for machine, rows in source.items():
+            scores.setdefault(machine, []).append(join_readings(rows, scales))
+    joined = {machine: np.concatenate(own) for machine, own in scores.items()}
     budget = config.alert.alert_budget
 
-    def table(held_out_scores: FloatArray) -> ScoreTable:
-        return ScoreTable(held_out_scores, schema.window_size, budget)
+    def table(normal_scores: FloatArray) -> ScoreTable:
+        return ScoreTable(normal_scores, schema.window_size, budget)
 
-    enough = FEW_SCORES if len(scores) > 1 else np.inf
+    enough = FEW_SCORES if len(joined) > 1 else np.inf
     return Calibration(
         scales,
-        table(np.concatenate(list(scores.values()))),
-        {machine: table(own) for machine, own in scores.items() if len(own) >= enough},
+        table(np.concatenate(list(joined.values()))),
+        {machine: table(own) for machine, own in joined.items() if len(own) >= enough},
     )
 
 

@@ -56,6 +56,12 @@ class WindowReader:
         self._device = device
         self._batch_windows = batch_windows
 
+    def against(self, normal: NormalWindows) -> "WindowReader":
+        """The same network with other stored windows."""
+        return WindowReader(
+            self._network, normal.to(self._device), self._device, self._batch_windows
+        )
+
     def read(self, windows: NDArray[np.float32]) -> WindowReadings:
         """Read ``(window, size, sensor)`` scaled windows."""
         n, size, _ = windows.shape

@@ -66,6 +66,11 @@ class TrainingWindows:
             ]
         )
 
+    def machines(self, numbers: NDArray[np.int64]) -> list[MachineId]:
+        """Whose the windows of these numbers are."""
+        owners = np.searchsorted(self._ends, numbers, side="right")
+        return [self._machines[owner] for owner in owners]
+
     def some(self, numbers: NDArray[np.int64], most: int) -> NDArray[np.float32]:
         """Of the windows of these numbers at most `most`, spread evenly over them."""
         count = min(most, len(numbers))

@@ -18,9 +18,11 @@ from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
+from aster_cli.model.neighbours import BLOCKS, NormalWindows
 from aster_cli.results import EpochResult
+from aster_cli.windows import TrainingWindows
 from tests.tiny_backbone import WIDTH
-from tests.tiny_detector import tiny_config, tiny_fleet_model, tiny_model, wave
+from tests.tiny_detector import interleaved, tiny_config, tiny_fleet_model, tiny_model, wave
 
 LOSSES = {"window_reconstruction", "hidden_reconstruction", "kl", "classification"}
 
@@ -222,6 +224,30 @@ def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -
     record = load_model(tiny_fleet_model(tmp_path_factory.getbasetemp()))[0].training
     assert record.machines == 2
     assert set(record.thresholds) == {"*"}
+
+
+def test_every_machine_has_a_part_in_every_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that held out a whole machine would teach that its usual level is new."""
+    learnt: list[TrainingWindows] = []
+    fit = NormalWindows.fit
+
+    def spied(windows: TrainingWindows) -> NormalWindows:
+        learnt.append(windows)
+        return fit(windows)
+
+    monkeypatch.setattr(NormalWindows, "fit", spied)
+    interleaved(wave(300, unit="a"), wave(300, seed=1, unit="b")).write_parquet(
+        tmp_path / "f.parquet"
+    )
+    Detector.fit(tmp_path / "f.parquet", tiny_config(id_cols=("unit",)))
+    assert len(learnt) == 2
+    for windows in learnt:
+        half = len(windows) // 2  # one machine comes after the other
+        blocks = [part for block in windows.blocks(BLOCKS) for part in block]
+        assert blocks
+        assert all(numbers.min() < half <= numbers.max() for numbers in blocks)
 
 
 def test_defaults_are_resolved_before_they_are_kept(model: Path) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor
 from aster_cli import training
 from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.losses import LossTerms
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import EpochResult
 from aster_cli.training import EPOCHS, PATIENCE, Schedule, examine, train
 from aster_cli.windows import TrainingWindows
@@ -30,7 +32,8 @@ def log(n_rows: int, first: int = 0) -> TrainingWindows:
     return TrainingWindows([(wave + noise).astype(np.float32)], WINDOW_SIZE)
 
 
-NORMAL, HELD_OUT = log(200), log(60, first=1000)
+LOG, HELD_OUT = log(200), log(60, first=1000)
+NORMAL = NormalWindows.fit(LOG)
 
 
 def schedule(steps: int = EPOCHS, **changes: Any) -> Schedule:
@@ -60,7 +63,7 @@ def run(
     network = tiny_network()
     torch.seed()  # whatever was drawn before must not matter
     results, live = [], []
-    for result in train(network, NORMAL, held_out, plan, CPU):
+    for result in train(network, LOG, NORMAL, held_out, plan, CPU):
         results.append(result)
         live.append(weights_of(network))
     return network, results, live
@@ -80,6 +83,22 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
         monkeypatch.setattr(training, "examine", examined)
 
     return install
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, Tensor, NormalWindows]]:
+    """Every batch from here on: whether it is trained on, its windows, what is normal to it."""
+    batches: list[tuple[bool, Tensor, NormalWindows]] = []
+    losses = AsterNetwork.losses
+
+    def spied(
+        self: AsterNetwork, window: Tensor, normal: NormalWindows, strength: float
+    ) -> LossTerms:
+        batches.append((self.training, window, normal))
+        return losses(self, window, normal, strength)
+
+    monkeypatch.setattr(AsterNetwork, "losses", spied)
+    return batches
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
@@ -131,6 +150,32 @@ def test_watching_does_not_change_the_training() -> None:
     _, alone, _ = run(schedule(), HELD_OUT.none())
     for one, other in zip(watched, alone, strict=False):
         assert one.losses == other.losses
+
+
+def test_a_batch_is_of_one_stretch_of_time_and_judged_against_the_others(
+    judged: list[tuple[bool, Tensor, NormalWindows]],
+) -> None:
+    """A window among its own neighbours in time is never new, and drift would not be normal."""
+    run(schedule(), HELD_OUT.none())
+    stretches = [LOG.take(block.inside) for block in NORMAL.blocks(LOG)]
+    learnt_from = set()
+    for _, batch, normal in judged:
+        windows = {window.tobytes() for window in batch.numpy()}
+        (place,) = [i for i, s in enumerate(stretches) if windows <= {w.tobytes() for w in s}]
+        learnt_from.add(place)
+        # every reading of this log is another number
+        assert not {*batch.ravel().tolist()} & {*normal.windows.ravel().tolist()}
+    assert learnt_from == set(range(len(stretches)))
+
+
+def test_held_out_windows_are_judged_against_all_normal_ones(
+    judged: list[tuple[bool, Tensor, NormalWindows]],
+) -> None:
+    """They are of another time themselves, as the rows are that will be scored."""
+    run(schedule(3))
+    watched = [normal for training, _, normal in judged if not training]
+    assert len(watched) == 3
+    assert all(normal is NORMAL for normal in watched)
 
 
 def test_the_best_weights_are_restored(scripted: Callable[[list[float]], None]) -> None:
@@ -197,7 +242,7 @@ def test_what_is_frozen_stays() -> None:
     network = tiny_network()
     network.skip.requires_grad_(False)
     before = weights_of(network)
-    for _ in train(network, NORMAL, HELD_OUT, schedule(3), CPU):
+    for _ in train(network, LOG, NORMAL, HELD_OUT, schedule(3), CPU):
         pass
     after = weights_of(network)
     assert all(torch.equal(before[n], after[n]) for n in before if n.startswith("skip."))
@@ -209,7 +254,7 @@ def test_an_examination_leaves_no_trace() -> None:
     network = tiny_network()
     network.track_spread(network.hidden(tiny_windows(8)).detach())
     before, state = weights_of(network), torch.get_rng_state()
-    first = examine(network, tiny_windows(20), seed=1)
+    first = examine(network, tiny_windows(20), NORMAL, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
     assert same(weights_of(network), before)
-    assert examine(network, tiny_windows(20), seed=1) == first
+    assert examine(network, tiny_windows(20), NORMAL, seed=1) == first

@@ -1,4 +1,4 @@
-"""An ASTER network small enough for any test, and windows for it."""
+"""An ASTER network small enough for any test, and windows for it, normal ones among them."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aster_cli.config import ModelConfig
 from aster_cli.model.aster import AsterNetwork, build_network
+from aster_cli.model.neighbours import NormalWindows, whitening_of
 
 N_SENSORS = 3
 WINDOW_SIZE = 16
@@ -42,3 +43,9 @@ def tiny_windows(n: int, seed: int = 0) -> Tensor:
     wave = torch.sin(phase + 0.4 * torch.arange(WINDOW_SIZE)[:, None])
     noise = 0.1 * torch.randn(n, WINDOW_SIZE, N_SENSORS, generator=draw)
     return wave * torch.tensor([1.0, -0.5, 2.0]) + noise
+
+
+def tiny_normal() -> NormalWindows:
+    """Stored windows, and residuals in which two sensors move together and the third is quiet."""
+    covariance = torch.tensor([[0.5, 0.3, 0.0], [0.3, 1.0, 0.0], [0.0, 0.0, 0.1]]).double()
+    return NormalWindows(tiny_windows(40, seed=7), whitening_of(covariance))

@@ -132,4 +132,5 @@ def whitening_of(
     variances = covariance.diagonal()
     level = variances.mean().clamp_min(SMALLEST_VARIANCE)
     shrunk = (1.0 - DIAGONAL) * covariance + torch.diag(DIAGONAL * variances + ISOTROPIC * level)
-    return torch.linalg.cholesky(torch.linalg.inv(shrunk)).float()
+    root: Tensor = torch.linalg.cholesky(torch.linalg.inv(shrunk))
+    return root.float()

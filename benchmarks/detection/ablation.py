@@ -1,17 +1,120 @@
-"""Aster with one part taken away or replaced: run by name, kept out of the ranks."""
+"""Aster with one part taken away or replaced: run by name, kept out of the ranks.
 
-import msgspec
+Every variant trains `STEPS` steps, the reference too, so that a row costs minutes. A variant that
+the configuration cannot say alters the code of its own process: the product has no switch that only
+a benchmark would turn.
+"""
 
-from aster_cli.config import DetectorConfig, ModelConfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aster_cli.config import DetectorConfig, ModelConfig, TrainingConfig
+
+STEPS = 100
 
 
-def _with_model(**changes: object) -> DetectorConfig:
-    return DetectorConfig(model=msgspec.structs.replace(ModelConfig(), **changes))
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of the ablation.
+
+    Attributes:
+        group: The rows that it is to be read beside.
+        label: What it is called there.
+        config: Its configuration.
+        change: What it does to the code of its process.
+    """
+
+    group: str
+    label: str
+    config: DetectorConfig
+    change: Callable[[], None] | None = None
 
 
-VARIANTS: dict[str, DetectorConfig] = {
-    "aster-no-backbone": _with_model(backbone="none"),
-    "aster-frozen-backbone": _with_model(lora_rank=0),
-    "aster-linear-classifier": _with_model(classifier="linear"),
+def _config(**model: Any) -> DetectorConfig:
+    return DetectorConfig(model=ModelConfig(**model), training=TrainingConfig(steps=STEPS))
+
+
+def _plain_prior() -> None:
+    """Codes from the unit Gaussian, whatever the windows' own are."""
+    from aster_cli.model import aster
+
+    def plain(mean: Tensor, widest: float = 1.0) -> Tensor:
+        return widest * torch.randn_like(mean)
+
+    aster.sample_relaxed_prior = plain  # type: ignore[attr-defined]
+
+
+def _fixed_tokens() -> None:
+    """The decoder's tokens stay as they were drawn."""
+    from aster_cli.model.decoder import LatentDecoder
+
+    made = LatentDecoder.__init__
+
+    def fixed(self: LatentDecoder, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        self.tokens.requires_grad_(False)
+
+    LatentDecoder.__init__ = fixed  # type: ignore[method-assign]
+
+
+def _without(position: int) -> Callable[[], None]:
+    """The classifier gets zeros for one of its inputs."""
+
+    def change() -> None:
+        from aster_cli.model.classifier import AnomalyClassifier
+
+        judged = AnomalyClassifier.forward
+
+        def blind(self: AnomalyClassifier, *inputs: Tensor) -> Tensor:
+            seen = list(inputs)
+            seen[position] = torch.zeros_like(seen[position])
+            return judged(self, *seen)
+
+        AnomalyClassifier.forward = blind  # type: ignore[method-assign, assignment]
+
+    return change
+
+
+def _balanced_losses() -> None:
+    """ELBO and classification each weigh the inverse of their own moving average.
+
+    The optimum of learned uncertainty weights (Kendall, Gal, Cipolla, CVPR 2018), without learning.
+    """
+    from aster_cli.model.losses import LossTerms
+
+    averages: list[Tensor] = []
+
+    def balanced(self: LossTerms, beta: float) -> Tensor:
+        elbo = self.window_reconstruction + self.hidden_reconstruction + beta * self.kl
+        parts = [elbo, self.classification]
+        if not averages:
+            averages.extend(part.detach() for part in parts)
+        for i, part in enumerate(parts):
+            averages[i] = 0.95 * averages[i] + 0.05 * part.detach()
+        return torch.stack([p / a for p, a in zip(parts, averages, strict=True)]).sum()
+
+    LossTerms.total = balanced  # type: ignore[method-assign]
+
+
+REFERENCE = "ablation-reference"
+
+VARIANTS: dict[str, Variant] = {
+    REFERENCE: Variant("", "aster as it is", _config()),
+    "ablation-no-llm": Variant("LLM", "none", _config(backbone="none")),
+    "ablation-frozen-llm": Variant("LLM", "frozen", _config(lora_rank=0)),
+    "ablation-2-layers": Variant("LLM", "LoRA, K = 2", _config(backbone_layers=2)),
+    "ablation-6-layers": Variant("LLM", "LoRA, K = 6", _config(backbone_layers=6)),
+    "ablation-linear": Variant("classifier", "linear", _config(classifier="linear")),
+    "ablation-mlp": Variant("classifier", "MLP", _config(classifier="mlp")),
+    "ablation-no-reversal": Variant("gradient reversal", "off", _config(reversal_strength=0.0)),
+    "ablation-plain-prior": Variant("prior", "plain", _config(), _plain_prior),
+    "ablation-fixed-tokens": Variant("decoder tokens", "fixed", _config(), _fixed_tokens),
+    "ablation-no-residual": Variant("residual input", "off", _config(), _without(1)),
+    "ablation-no-novelty": Variant("novelty input", "off", _config(), _without(2)),
+    "ablation-balanced": Variant("loss balancing", "on", _config(), _balanced_losses),
 }
-"""Each by its name, which begins with ``aster-``."""
+"""Each by its name as a method, in the order of the table."""

@@ -28,3 +28,6 @@ class Method(Protocol):
 
     def score(self, log: Path) -> RowScores:
         """Score another log of the same source."""
+
+    def parts(self, log: Path) -> dict[str, FloatArray]:
+        """What each part of it says alone, ``(row,)`` by the part's name."""

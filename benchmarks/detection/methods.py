@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aster_cli.config import DetectorConfig
-from benchmarks.detection.ablation import VARIANTS
+from benchmarks.detection.ablation import VARIANTS, Variant
 from benchmarks.detection.contract import Method
 from benchmarks.detection.entities import ROOT
 from benchmarks.detection.peers import PEERS
@@ -86,13 +86,25 @@ def _own_sources() -> tuple[Path, ...]:
     return (*found, HERE / "ours.py")
 
 
-def _aster(config: DetectorConfig) -> MethodEntry:
+def _aster() -> MethodEntry:
     def make(seed: int) -> Method:
         from benchmarks.detection.ours import Aster
 
-        return Aster(config, seed)
+        return Aster(DetectorConfig(), seed)
 
-    return MethodEntry(make, True, _own_sources(), settings=msgspec.json.encode(config))
+    return MethodEntry(make, True, _own_sources())
+
+
+def _variant(variant: Variant) -> MethodEntry:
+    def make(seed: int) -> Method:
+        from benchmarks.detection.ours import Aster
+
+        return Aster(variant.config, seed, variant.change)
+
+    settings = msgspec.json.encode(variant.config)
+    if variant.change is not None:
+        settings += f"{variant.group} {variant.label}".encode()
+    return MethodEntry(make, True, _own_sources(), settings=settings)
 
 
 def _peer(name: str, file: str, library: str | None, *, draws: bool = False) -> MethodEntry:
@@ -108,7 +120,7 @@ def _peer(name: str, file: str, library: str | None, *, draws: bool = False) -> 
 
 
 METHODS: dict[str, MethodEntry] = {
-    "aster": _aster(DetectorConfig()),
+    "aster": _aster(),
     "knn-20": _peer("knn-20", "peers.py", "pyod"),
     "knn-40": _peer("knn-40", "peers.py", "pyod"),
     "kmeans": _peer("kmeans", "peers.py", "scikit-learn", draws=True),
@@ -125,5 +137,5 @@ METHODS: dict[str, MethodEntry] = {
 }
 """Those that are ranked, in the order in which they are run."""
 
-ALL_METHODS = METHODS | {name: _aster(config) for name, config in VARIANTS.items()}
+ALL_METHODS = METHODS | {name: _variant(variant) for name, variant in VARIANTS.items()}
 """Those and the variants of aster."""

@@ -7,7 +7,7 @@ import numpy as np
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.evaluation.comparison import segments
 from aster_cli.logs import open_log
-from aster_cli.results import Segment
+from aster_cli.results import FloatArray, Segment
 from aster_cli.scaling import SensorScaling
 from benchmarks.detection.contract import RowScores
 from benchmarks.detection.peers import Peer
@@ -40,6 +40,10 @@ class OnScaledLog:
         for segment, found in zip(read, self._peer.score(self._scaled(read)), strict=True):
             scores[segment.numbers] = found
         return RowScores(scores, None)
+
+    def parts(self, log: Path) -> dict[str, FloatArray]:
+        """A peer has none."""
+        return {}
 
     def _scaled(self, read: list[Segment]) -> list[Rows]:
         return [self._scaling.scale(segment.values, segment.machine) for segment in read]

@@ -18,7 +18,7 @@ import polars as pl
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.evaluation.comparison import Truth, truth_of
 from aster_cli.logs import open_log
-from benchmarks.detection.contract import Method
+from benchmarks.detection.contract import Method, RowScores
 from benchmarks.detection.entities import Entity
 from benchmarks.detection.methods import ALL_METHODS
 from benchmarks.detection.results import METRICS, Result, write_result
@@ -65,20 +65,22 @@ def perform(task: Task, method: Method, code: str) -> None:
             _copy_without_label(entity.test, log)
             start = time.perf_counter()
             scores = method.score(log)
-            scored.append((entity, scores, time.perf_counter() - start, peak_memory()))
-    for entity, scores, score_seconds, memory in scored:
-        metrics = _truth(entity).judge(scores.values, scores.threshold)
-        named = metrics.to_dict()
-        result = msgspec.structs.replace(
+            seconds, memory = time.perf_counter() - start, peak_memory()
+            parts = {part: RowScores(values, None) for part, values in method.parts(log).items()}
+            scored.append((entity, scores, parts, seconds, memory))
+    for entity, scores, parts, seconds, memory in scored:
+        truth = _truth(entity)
+        blank = msgspec.structs.replace(
             task.blank(entity, code),
-            metrics={name: _rounded(named[name], 6) for name in METRICS},
-            unscored_rows=metrics.n_unscored,
             train_seconds=round(train_seconds, 2),
-            score_seconds=round(score_seconds, 2),
+            score_seconds=round(seconds, 2),
             peak_memory_mb=round(memory, 1),
             baseline_memory_mb=round(baseline, 1),
         )
-        write_result(Path(task.results), result)
+        for part, own in parts.items():
+            alone = msgspec.structs.replace(blank, method=f"{task.method}-{part}-alone")
+            write_result(Path(task.results), _judged(alone, truth, own))
+        write_result(Path(task.results), _judged(blank, truth, scores))
 
 
 def peak_memory() -> float:
@@ -105,6 +107,16 @@ def _copy_without_label(log: Path, target: Path) -> None:
 def _truth(entity: Entity) -> Truth:
     with open_log([str(entity.test)], ColumnConfig(), TimeConfig()) as log:
         return truth_of(log)
+
+
+def _judged(result: Result, truth: Truth, scores: RowScores) -> Result:
+    metrics = truth.judge(scores.values, scores.threshold)
+    named = metrics.to_dict()
+    return msgspec.structs.replace(
+        result,
+        metrics={name: _rounded(named[name], 6) for name in METRICS},
+        unscored_rows=metrics.n_unscored,
+    )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

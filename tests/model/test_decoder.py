@@ -47,3 +47,25 @@ def test_rows_and_sensors_come_back_in_their_order() -> None:
     window = head(torch.randn(1, TOKENS, WIDTH))
     assert window.shape == (1, patch * TOKENS, n_sensors)
     assert window[0].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]] * TOKENS
+
+
+@torch.no_grad()
+def test_a_displacement_is_what_the_head_makes_of_it_anywhere() -> None:
+    """Pseudo-anomalies are added to true windows: the normal level may not come in a second time,
+    and one twice as far must be the same one twice as large."""
+    head = SensorHead(3, 2, WIDTH)
+    hidden, delta = torch.randn(2, 4, TOKENS, WIDTH)
+    displacement = head.displacement(delta)
+    torch.testing.assert_close(displacement, head(hidden + delta) - head(hidden))
+    torch.testing.assert_close(head.displacement(2.0 * delta), 2.0 * displacement)
+    assert (head.displacement(torch.zeros_like(delta)) == 0).all()
+
+
+def test_a_displacement_teaches_whoever_made_it_but_not_the_head() -> None:
+    """The adversary must move its displacement, not redefine what a hidden state means."""
+    head = SensorHead(3, 2, WIDTH)
+    delta = torch.randn(4, TOKENS, WIDTH, requires_grad=True)
+    torch.autograd.backward(head.displacement(delta).square().sum())
+    assert all(weight.grad is None for weight in head.parameters())
+    assert delta.grad is not None
+    assert delta.grad.abs().max() > 0

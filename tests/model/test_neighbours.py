@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from aster_cli.model import neighbours
-from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows, whitening_of
+from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows, novelty_length, whitening_of
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_windows
 
@@ -20,6 +21,11 @@ def log(values: Any) -> TrainingWindows:
 
 def noise(n_rows: int, deviations: tuple[float, ...], seed: int = 0) -> Any:
     return np.random.default_rng(seed).normal(0.0, deviations, (n_rows, len(deviations)))
+
+
+def length(normal: NormalWindows, windows: Tensor) -> Tensor:
+    """The window score."""
+    return novelty_length(normal.novelty(windows))
 
 
 def test_residuals_equal_brute_force() -> None:
@@ -41,7 +47,7 @@ def test_fewer_windows_than_neighbours() -> None:
 def test_without_whitening_the_unit_is_one_scaled_unit() -> None:
     """A window shifted by two in every element is two away, whatever its size."""
     stored = torch.zeros(5, WINDOW_SIZE, N_SENSORS)
-    assert NormalWindows(stored, PLAIN)(stored[:1] + 2.0).item() == 2.0
+    assert length(NormalWindows(stored, PLAIN), stored[:1] + 2.0).item() == 2.0
 
 
 def test_only_windows_and_whitening_are_kept() -> None:
@@ -54,7 +60,7 @@ def test_a_sensor_that_is_never_well_expected_counts_less() -> None:
     normal = NormalWindows.fit(log(noise(400, (0.1, 0.1, 2.0))))
     quiet, restless = torch.zeros(2, 1, WINDOW_SIZE, N_SENSORS)
     quiet[:, :, 0], restless[:, :, 2] = 1.0, 1.0
-    assert normal(quiet) > 1.5 * normal(restless)
+    assert length(normal, quiet) > 1.5 * length(normal, restless)
 
 
 def test_sensors_that_break_their_bond_count_more() -> None:
@@ -63,7 +69,7 @@ def test_sensors_that_break_their_bond_count_more() -> None:
     normal = NormalWindows.fit(log(common * [1.0, 1.0, 0.1] + noise(400, (0.05, 0.05, 0.1), 1)))
     together, apart = torch.zeros(2, 1, WINDOW_SIZE, N_SENSORS)
     together[:, :, :2], apart[:, :, :2] = 1.0, torch.tensor([1.0, -1.0])
-    assert normal(apart) > 1.5 * normal(together)
+    assert length(normal, apart) > 1.5 * length(normal, together)
 
 
 def test_a_drift_within_the_log_is_part_of_normal() -> None:
@@ -76,7 +82,7 @@ def test_a_drift_within_the_log_is_part_of_normal() -> None:
     steady, drifted = end.clone(), end.clone()
     steady[:, :, 0] += 1.0
     drifted[:, :, 2] += 1.0
-    assert normal(steady) > 1.5 * normal(drifted)
+    assert length(normal, steady) > 1.5 * length(normal, drifted)
 
 
 def test_whitening_makes_normal_residuals_unit() -> None:
@@ -89,11 +95,45 @@ def test_whitening_makes_normal_residuals_unit() -> None:
 def test_a_log_at_rest_has_a_length_too() -> None:
     """No residual at all in training must not make any later one infinite."""
     normal = NormalWindows.fit(log(np.zeros((300, N_SENSORS))))
-    assert normal(torch.ones(1, WINDOW_SIZE, N_SENSORS)).isfinite().all()
+    assert length(normal, torch.ones(1, WINDOW_SIZE, N_SENSORS)).isfinite().all()
 
 
 def test_a_log_too_short_for_blocks_still_gets_a_length() -> None:
     """Nothing lies a window away from any block: there are no residuals to learn from."""
     windows = log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0)))
     assert not list(windows.blocks(neighbours.BLOCKS))
-    assert NormalWindows.fit(windows)(tiny_windows(3)).isfinite().all()
+    assert length(NormalWindows.fit(windows), tiny_windows(3)).isfinite().all()
+
+
+def test_a_log_too_short_for_blocks_is_one_block() -> None:
+    """It trains too: on all its windows, judged against all that is stored."""
+    windows = log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0)))
+    normal = NormalWindows.fit(windows)
+    (block,) = normal.blocks(windows)
+    assert block.inside.tolist() == list(range(len(windows)))
+    assert block.others is normal
+
+
+def test_a_block_is_expected_from_windows_outside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of its own time would show the classifier no drift. At most so many are kept, and
+    the length is that of the whole log."""
+    monkeypatch.setattr(neighbours, "OTHER_WINDOWS", 7)
+    windows = log(noise(400, (1.0, 1.0, 1.0)))
+    normal = NormalWindows.fit(windows)
+    blocks = normal.blocks(windows)
+    inside = [number for block in blocks for number in block.inside.tolist()]
+    assert inside == list(range(len(windows)))
+    for block in blocks:
+        own = {*windows.take(block.inside).ravel().tolist()}
+        assert not own & {*block.others.windows.ravel().tolist()}
+        assert len(block.others.windows) == 7
+        assert torch.equal(block.others.whitening, normal.whitening)
+
+
+@pytest.mark.parametrize("deviation", [0.1, 10.0])
+def test_normal_windows_of_another_time_have_a_novelty_of_about_one(deviation: float) -> None:
+    """Radii of pseudo-anomalies are counted in it, whatever a sensor's own unit is."""
+    windows = log(noise(600, (deviation, 2.0 * deviation, deviation)))
+    for block in NormalWindows.fit(windows).blocks(windows):
+        lengths = length(block.others, torch.from_numpy(windows.take(block.inside)))
+        assert lengths.mean().item() == pytest.approx(1.0, abs=0.2)
