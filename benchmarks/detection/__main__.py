@@ -69,10 +69,11 @@ def _chosen(which: str, prefix: str | None) -> list[Entity]:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    results = [result for result in read_results(RESULTS) if result.method in METHODS]
+    everything = read_results(RESULTS)
+    results = [result for result in everything if result.method in METHODS]
     if not results:
         sys.exit(f"no results to report in {RESULTS}")
-    write_report(results, arguments.output, arguments.picture)
+    write_report(everything, arguments.output, arguments.picture)
     core = [result for result in results if result.core]
     for title, some in (("core", core), ("all entities", results)):
         sys.stderr.write(f"{title}\n")

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from aster_cli.results import FloatArray
 
+READINGS = ("classifier", "window")
+"""The parts of aster's score."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowScores:

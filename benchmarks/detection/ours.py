@@ -9,9 +9,7 @@ import msgspec
 from aster_cli import Detector, DetectorConfig
 from aster_cli.calibration import ReadingScale
 from aster_cli.results import FloatArray
-from benchmarks.detection.contract import RowScores
-
-READINGS = ("classifier", "window")
+from benchmarks.detection.contract import READINGS, RowScores
 
 
 class Aster:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, median
 
+from benchmarks.detection.ablation import REFERENCE, STEPS, VARIANTS
+from benchmarks.detection.contract import READINGS
 from benchmarks.detection.figures import (
     ByEntity,
     by_dataset,
@@ -12,6 +14,7 @@ from benchmarks.detection.figures import (
     complete_methods,
     overall,
 )
+from benchmarks.detection.methods import METHODS
 from benchmarks.detection.picture import Panel, draw
 from benchmarks.detection.ranks import critical_difference, mean_ranks
 from benchmarks.detection.results import METRICS, Result
@@ -37,12 +40,20 @@ independent and alike in weight; those of one dataset are not independent, and h
 alike. So read it as the least difference that could count."""
 
 
-def write_report(results: list[Result], output: Path, picture: Path) -> None:
+_ABLATION = """\
+Core, one seed, {steps} steps of training for every row (the second training over the whole log has
+40 % of that), one part taken away or replaced at a time. Read differences below about 0.01 as
+noise: two seeds of one row differ by as much."""
+
+
+def write_report(everything: list[Result], output: Path, picture: Path) -> None:
     """Write the tables into the output, and the picture beside it."""
+    results = [result for result in everything if result.method in METHODS]
     core = [result for result in results if result.core]
     parts = ["## Detection quality", _INTRODUCTION, *_section("Core", core)]
     if len(core) < len(results):
         parts += _section("All entities", results)
+    parts += _own_parts(everything) + _ablation(everything)
     panels = _panels(core, PICTURED)
     if panels:
         picture.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +88,39 @@ def _section(title: str, results: list[Result]) -> list[str]:
             "\n".join(f"- {r.method} on {r.key}, seed {r.seed}: {r.error}" for r in failures),
         ]
     return parts
+
+
+def _own_parts(everything: list[Result]) -> list[str]:
+    """What aster's two readings say alone."""
+    rows = [("aster", "both, joined"), *((f"aster-{r}-alone", f"{r} alone") for r in READINGS)]
+    lines = _compared([r for r in everything if r.core], rows)
+    return ["### The score and its parts, core", lines] if lines else []
+
+
+def _ablation(everything: list[Result]) -> list[str]:
+    """The variants beside the reference, as far as they have been run on all of the core."""
+    rows = [(name, f"{v.group}: {v.label}".removeprefix(": ")) for name, v in VARIANTS.items()]
+    rows += [(f"{REFERENCE}-{r}-alone", f"score: {r} alone") for r in READINGS]
+    lines = _compared([r for r in everything if r.core], rows)
+    return ["### Ablation", _ABLATION.format(steps=STEPS), lines] if lines else []
+
+
+def _compared(results: list[Result], rows: list[tuple[str, str]]) -> str:
+    """Methods beside the first of them; empty where that lacks results."""
+    own = [result for result in results if result.method in {name for name, _ in rows}]
+    complete = set(complete_methods(own))
+    if rows[0][0] not in complete:
+        return ""
+    figures = {metric: by_entity(own, metric) for metric in RANKED}
+    first = overall(figures["VUS-PR"][rows[0][0]])
+    cells = []
+    for name, label in rows:
+        if name in complete:
+            means = [overall(figures[metric][name]) for metric in RANKED]
+            seconds = _median(r.train_seconds for r in own if r.method == name)
+            shown = [_number(m, 3) for m in means]
+            cells.append([label, *shown, f"{means[-1] - first:+.3f}", _number(seconds, 0)])
+    return _table(["", *RANKED, "VUS-PR, difference", "training s (median)"], cells)
 
 
 def _overview(results: list[Result], complete: list[str], n_entities: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from aster_cli.results import FloatArray
 from benchmarks.detection import __main__ as command
 from benchmarks.detection.contract import RowScores
 from benchmarks.detection.entities import Entity
@@ -22,6 +23,7 @@ class Spy:
     """Scores rows by their first sensor, and remembers what it was given."""
 
     def __init__(self) -> None:
+        self.has_part = False
         self.trained: list[pl.DataFrame] = []
         self.scored: list[pl.DataFrame] = []
 
@@ -32,6 +34,9 @@ class Spy:
         table = pl.read_parquet(log)
         self.scored.append(table)
         return RowScores(table["s0"].cast(float).to_numpy(), np.full(len(table), 5.0))
+
+    def parts(self, log: Path) -> dict[str, FloatArray]:
+        return {"half": -self.score(log).values} if self.has_part else {}
 
 
 def _task(entities: list[Entity], results: Path, method: str = "random") -> Task:
@@ -71,6 +76,20 @@ def test_a_shared_training_is_done_once_and_every_log_judged(tmp_path):
     assert two.metrics["AUC-ROC"] is None
     assert two.metrics["VUS-PR"] is None
     assert two.metrics["False-Alarm-Rate"] == 0.0
+
+
+def test_a_part_is_judged_beside_the_whole(tmp_path):
+    """Which part of a score earns its place is read off one and the same training."""
+    one, *_ = write_entities(tmp_path)
+    spy = Spy()
+    spy.has_part = True
+    perform(_task([one], tmp_path / "results", "spy"), spy, "code")
+    assert len(spy.trained) == 1
+    whole, part = read_results(tmp_path / "results")
+    assert (whole.method, part.method) == ("spy", "spy-half-alone")
+    assert whole.metrics["AUC-ROC"] == 1.0
+    assert part.metrics["AUC-ROC"] == 0.0
+    assert part.metrics["False-Alarm-Rate"] is None  # no threshold of its own
 
 
 def test_equal_training_files_share_a_task_and_others_do_not(tmp_path):
