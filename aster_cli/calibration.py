@@ -20,7 +20,7 @@ CLASSIFIER_WEIGHT = 0.5
 """Of the classifier in the joint score, beside the window score's 1."""
 
 _TAIL = 0.1  # the share of held-out scores that the tail model describes
-_CONFIDENCE = 0.842  # standard normal quantile of a one-sided 80 % bound
+_CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
 
 
 class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class ScoreTable:
 
         The margin: beyond the 90th percentile scores are taken as exponential (peaks over
         threshold with shape 0; Coles, 2001, section 4.2), whose mean excess is replaced by its
-        one-sided 80 % upper bound for as many exceedances as are effectively independent.
+        one-sided 95 % upper bound for as many exceedances as are effectively independent.
         """
         empirical = float(np.quantile(self.held_out, 1.0 - budget))
         if self.effective_rows >= ENOUGH_ROWS:
@@ -104,20 +104,27 @@ class Calibration:
         return self.machines.get(machine, self.pooled)
 
 
+def evidence(readings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """What speaks for an anomaly, from the means over the windows that cover a row.
+
+    The window's reading is a familiarity, the inverse of squared novelty, and its evidence is minus
+    half its logarithm. So the mean over windows is one that a single familiar window holds down,
+    which keeps the edges of an anomaly where they are.
+    """
+    return {**readings, "window": -0.5 * np.log(readings["window"])}
+
+
 def join_readings(
     readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
 ) -> FloatArray:
-    """The score of every row, ``g(window) + ½ g(max(classifier, 0))``, each in held-out spreads.
+    """The score of every row, ``u_window + 0.5 log(1 + max(u_classifier, 0))``.
 
-    ``g(u) = sign(u) log(1 + |u|)`` lets neither reading's huge excess silence the other, and keeps
-    its rank. The window score ranks all rows; the classifier adds where it sees more than it does
-    on normal rows. That it finds a row *more* normal than usual is no evidence: on drifting logs
-    it says so of rows that lie far from everything seen.
+    Each ``u`` is evidence in spreads above its centre; the window's is a logarithm already. So
+    neither's huge excess silences the other, and both keep their rank. The window score ranks all
+    rows; the classifier adds where it sees more than it does on normal rows. That it finds a row
+    *more* normal than usual is no evidence: on drifting logs it says so of rows that lie far from
+    everything seen.
     """
-    spreads = {name: scales[name].apply(values) for name, values in readings.items()}
+    spreads = {name: scales[name].apply(values) for name, values in evidence(readings).items()}
     excess = np.maximum(spreads["classifier"], 0.0)
-    return _compressed(spreads["window"]) + CLASSIFIER_WEIGHT * _compressed(excess)
-
-
-def _compressed(u: FloatArray) -> FloatArray:
-    return np.sign(u) * np.log1p(np.abs(u))
+    return spreads["window"] + CLASSIFIER_WEIGHT * np.log1p(excess)

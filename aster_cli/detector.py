@@ -16,7 +16,14 @@ import polars as pl
 import torch
 
 from aster_cli.assembly import Blueprint, Trained, configured_backbone, keep
-from aster_cli.calibration import ENOUGH_ROWS, Calibration, ReadingScale, ScoreTable, join_readings
+from aster_cli.calibration import (
+    ENOUGH_ROWS,
+    Calibration,
+    ReadingScale,
+    ScoreTable,
+    evidence,
+    join_readings,
+)
 from aster_cli.checkpoint import (
     Checkpoint,
     EpochRecord,
@@ -349,7 +356,7 @@ def _blocks(
         for place, machine in enumerate(windows.machines(due)):
             own = found.setdefault(machine, {name: [] for name in READINGS})
             for name in READINGS:
-                own[name].append(float(rows[name][place, 0]))
+                own[name].append(float(rows[name][place].mean()))
     return {
         machine: {name: np.repeat(values, stride) for name, values in own.items()}
         for machine, own in found.items()
@@ -365,7 +372,9 @@ def _calibrate(
     """
 
     def pooled(name: str, *sources: Readings) -> FloatArray:
-        return np.concatenate([rows[name] for source in sources for rows in source.values()])
+        return np.concatenate(
+            [evidence(rows)[name] for source in sources for rows in source.values()]
+        )
 
     scales = {
         "window": ReadingScale.fit(pooled("window", held_out, blocks)),

@@ -60,7 +60,7 @@ class NormalWindows(nn.Module):
         super().__init__()
         flat = windows.flatten(1).contiguous()
         self.register_buffer("windows", flat)
-        self.register_buffer("whitening", whitening)
+        self.register_buffer("whitening", whitening.contiguous())
         self.register_buffer("squared_norms", flat.square().sum(dim=1), persistent=False)
 
     @classmethod
@@ -115,11 +115,9 @@ class Block(NamedTuple):
     others: NormalWindows
 
 
-def novelty_length(
-    novelty: Float[Tensor, "batch time sensor"],
-) -> Float[Tensor, " batch"]:
-    """The window score: root mean square of a window's novelty."""
-    return novelty.square().mean(dim=(1, 2)).sqrt()
+def familiarity(novelty: Float[Tensor, "batch time sensor"]) -> Float[Tensor, " batch"]:
+    """The inverse of a window's mean square novelty."""
+    return novelty.square().mean(dim=(1, 2)).clamp_min(SMALLEST_VARIANCE).reciprocal()
 
 
 def whitening_of(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aster_cli.config import DetectorConfig, ModelConfig, TrainingConfig
 
-STEPS = 100
+STEPS = 80
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import msgspec
 
 from aster_cli import Detector, DetectorConfig
-from aster_cli.calibration import ReadingScale
+from aster_cli.calibration import ReadingScale, evidence
 from aster_cli.results import FloatArray
 from benchmarks.detection.contract import READINGS, RowScores
 
@@ -48,7 +48,7 @@ class Aster:
         def only(
             readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
         ) -> FloatArray:
-            return scales[reading].apply(readings[reading])
+            return scales[reading].apply(evidence(readings)[reading])
 
         with patch("aster_cli.scoring.join_readings", only):
             return self.score(log).values

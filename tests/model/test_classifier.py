@@ -40,6 +40,17 @@ def test_hidden_state_residual_and_novelty_all_count(kind: ClassifierKind) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_residual_and_novelty_count_by_their_direction_too(kind: ClassifierKind) -> None:
+    """Sizes alone, which are given beside them, would not say what is wrong."""
+    hidden, residual, novelty = inputs(2)
+    classify = classifier(kind).eval()
+    before = classify(hidden, residual, novelty)
+    assert not torch.allclose(classify(hidden, -residual, novelty), before, atol=1e-3)
+    assert not torch.allclose(classify(hidden, residual, -novelty), before, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_expected_to_the_last_digit_is_no_infinity(kind: ClassifierKind) -> None:
     """The logarithms of a residual and of a novelty of zero, and their gradients, stay finite."""
     parts = [torch.zeros_like(part).requires_grad_() for part in inputs(1)]
