@@ -1,4 +1,4 @@
-"""What scores mean: learnt from held-out normal rows, frozen at training time.
+"""What scores mean: learnt from normal rows at training time, and frozen then.
 
 The network gives every row several readings in units of their own. Calibration puts them on one
 scale, sets the threshold, and turns scores into a severity from 0 to 100. Nothing here ever sees a
@@ -14,12 +14,12 @@ import numpy as np
 from aster_cli.results import FloatArray, MachineId
 
 ENOUGH_ROWS = 1000
-"""Effective held-out rows from which the empirical quantile stands without a margin."""
+"""Effective normal rows from which the empirical quantile stands without a margin."""
 
 CLASSIFIER_WEIGHT = 0.5
 """Of the classifier in the joint score, beside the window score's 1."""
 
-_TAIL = 0.1  # the share of held-out scores that the tail model describes
+_TAIL = 0.1  # the share of normal scores that the tail model describes
 _CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
 
 
@@ -31,7 +31,7 @@ class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def fit(cls, held_out: FloatArray) -> "ReadingScale":
-        """Fit on held-out normal rows."""
+        """Fit on normal rows that the network can be asked about honestly."""
         centre, high = np.quantile(held_out, (0.5, 0.99)).tolist()
         return cls(centre, max(high - centre, 1e-9 * max(1.0, abs(centre))))
 
@@ -44,7 +44,8 @@ class ScoreTable:
     """Held-out scores of one machine (or of all), and what follows from them.
 
     Args:
-        held_out: Scores of held-out normal rows, in any order.
+        held_out: Scores of normal rows, held out or read against other stretches of time, in any
+            order.
         window_size: Rows that one window joins; scores nearer than that are not independent.
         alert_budget: The share of normal rows that may lie above the threshold.
     """
@@ -74,7 +75,7 @@ class ScoreTable:
         return max(empirical, start + upper * math.log(_TAIL / min(budget, _TAIL)))
 
     def severity(self, scores: FloatArray) -> FloatArray:
-        """0 to 90 by held-out percentile; strictly rising from 90 to 100 above the highest.
+        """0 to 90 by percentile of these rows; strictly rising from 90 to 100 above the highest.
 
         Above it, severity is ``90 + 10 x / (1 + x)`` of the excess in tail scales: a hyperbola
         still tells huge scores apart where an exponential has rounded to 100.

@@ -67,7 +67,7 @@ REFIT = 0.4
 """Share of steps and of the learning rate that the second training gets."""
 
 FEW_SCORES = 1000
-"""A machine with fewer held-out rows is judged by the pooled score table."""
+"""A machine with fewer rows to calibrate on is judged by the pooled score table."""
 
 
 @dataclass(frozen=True, slots=True)

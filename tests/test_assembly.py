@@ -4,9 +4,10 @@ import torch
 
 from aster_cli.assembly import Blueprint, keep
 from aster_cli.checkpoint import Scoring
-from aster_cli.model.neighbours import novelty_length
+from aster_cli.model.neighbours import familiarity
 from tests.tiny_network import (
     N_SENSORS,
+    PATCH_SIZE,
     WINDOW_SIZE,
     tiny_config,
     tiny_network,
@@ -26,8 +27,11 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     read = blueprint.reader(keep(network, normal, WINDOW_SIZE)).read(windows.numpy())
     novelty = normal.novelty(windows)
     reading = network(windows, novelty)
-    whole = {"window": novelty_length(novelty), "classifier": reading.logits.mean(dim=1)}
-    for name, values in whole.items():
-        expected = values[:, None].expand(-1, WINDOW_SIZE)
-        torch.testing.assert_close(torch.from_numpy(read.rows[name]), expected)
+    whole = reading.logits.mean(dim=1, keepdim=True)
+    expected = {
+        "window": familiarity(novelty)[:, None].expand(-1, WINDOW_SIZE),
+        "classifier": reading.logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
+    }
+    for name, values in expected.items():
+        torch.testing.assert_close(torch.from_numpy(read.rows[name]), values)
     torch.testing.assert_close(torch.from_numpy(read.expected), reading.expected)

@@ -13,6 +13,7 @@ from aster_cli.calibration import (
     Calibration,
     ReadingScale,
     ScoreTable,
+    evidence,
     join_readings,
 )
 
@@ -125,19 +126,50 @@ def test_scores_rise_with_the_window_and_never_fall_with_the_classifier() -> Non
     scales = {"classifier": ReadingScale(0.0, 1.0), "window": ReadingScale(5.0, 0.1)}
     values = np.array([-100.0, -1.0, 0.0, 0.5, 3.0, 1e9])
     steady = np.full(len(values), 2.0)
-    assert (np.diff(join_readings({"classifier": steady, "window": values}, scales)) > 0).all()
+    rarer = np.geomspace(1e4, 1e-30, len(values))
+    assert (np.diff(join_readings({"classifier": steady, "window": rarer}, scales)) > 0).all()
     joined = join_readings({"classifier": values, "window": steady}, scales)
     assert (np.diff(joined)[:2] == 0).all()  # below its usual level it has no say
     assert (np.diff(joined)[2:] > 0).all()
 
 
 def test_the_score_formula() -> None:
-    """The pencil case: log(1 + 3) - log(1 + 1), and a classifier that sees nothing."""
+    """The pencil case: a novelty of e³ is one spread above the centre, the classifier's 7 are three,
+    and half of log(1 + 3) is log 2; then a classifier that sees nothing."""
     scales = {name: ReadingScale(1.0, 2.0) for name in ("classifier", "window")}
-    seen = {"classifier": np.array([7.0]), "window": np.array([-1.0])}
-    unseen = {"classifier": np.array([-9.0]), "window": np.array([-1.0])}
-    assert join_readings(seen, scales).tolist() == pytest.approx([math.log(2.0)])
-    assert join_readings(unseen, scales).tolist() == pytest.approx([-math.log(2.0)])
+    familiar = np.exp([-6.0])
+    seen = {"classifier": np.array([7.0]), "window": familiar}
+    unseen = {"classifier": np.array([-9.0]), "window": familiar}
+    assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + math.log(2.0)])
+    assert join_readings(unseen, scales).tolist() == pytest.approx([1.0])
+
+
+def test_the_evidence_of_a_window_is_the_logarithm_of_its_novelty() -> None:
+    """By hand: novelties of 1, 2 and 1/2 have familiarities of 1, 1/4 and 4. The classifier's logit
+    is a logarithm of odds already."""
+    readings = {"window": np.array([1.0, 0.25, 4.0]), "classifier": np.array([-2.0, 0.0, 5.0])}
+    found = evidence(readings)
+    assert found["window"].tolist() == pytest.approx([0.0, math.log(2.0), -math.log(2.0)])
+    assert found["classifier"].tolist() == [-2.0, 0.0, 5.0]
+    assert readings["window"].tolist() == [1.0, 0.25, 4.0]
+
+
+def test_one_familiar_window_of_four_holds_a_row_down() -> None:
+    """A row that some window knows is no anomaly, however odd its neighbours are: otherwise an
+    anomaly would spread by a window to either side. Three windows of novelty 100 and one of 1."""
+    novelties = np.array([100.0, 100.0, 100.0, 1.0])
+    all_odd, but_one = (np.mean(own**-2.0) for own in (np.full(4, 100.0), novelties))
+    odd, held = evidence({"window": np.array([all_odd, but_one])})["window"]
+    assert odd == pytest.approx(math.log(100.0))
+    assert 0.0 < held < math.log(2.0) < np.log(novelties).mean()
+
+
+@given(st.floats(1e-6, 1e4), st.integers(1, 8))
+def test_windows_of_one_mind_say_what_each_of_them_says(familiar: float, n: int) -> None:
+    """How many windows cover a row depends on where it lies, and must not move its score."""
+    mean = np.mean(np.full(n, familiar))
+    one, several = evidence({"window": np.array([familiar, mean])})["window"]
+    assert several == pytest.approx(one, abs=1e-12)
 
 
 def test_unknown_machines_get_the_pooled_table() -> None:

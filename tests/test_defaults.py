@@ -44,6 +44,13 @@ def test_a_stride_is_checked_against_the_derived_window() -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_more_windows_never_train_less(one: int, other: int) -> None:
-    """And no log may train for hours."""
+    """Nor does any log train too little to tell a pseudo-anomaly, or for hours."""
     few, many = sorted((one, other))
-    assert 1 <= training_steps(few) <= training_steps(many) <= 1000
+    assert 200 <= training_steps(few) <= training_steps(many) <= 400
+
+
+def test_steps_between_the_bounds_grow_with_the_log() -> None:
+    """By hand, a step for 40 windows: where one bound held for all, the rule would be a constant."""
+    assert [training_steps(n) for n in (0, 8_000, 12_000, 16_000, 10**6)] == [
+        200, 200, 300, 400, 400,
+    ]  # fmt: skip

@@ -14,15 +14,26 @@ import torch
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
+from aster_cli.calibration import ReadingScale, evidence, join_readings
 from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
+from aster_cli.detector import FEW_SCORES, Readings, _blocks, _calibrate
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
 from aster_cli.model.neighbours import BLOCKS, NormalWindows
-from aster_cli.results import EpochResult
+from aster_cli.results import EpochResult, MachineId
+from aster_cli.scoring import READINGS, WindowReader
 from aster_cli.windows import TrainingWindows
 from tests.tiny_backbone import WIDTH
-from tests.tiny_detector import interleaved, tiny_config, tiny_fleet_model, tiny_model, wave
+from tests.tiny_detector import (
+    WINDOW,
+    interleaved,
+    tiny_config,
+    tiny_fleet_model,
+    tiny_model,
+    wave,
+)
+from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_network
 
 LOSSES = {"window_reconstruction", "hidden_reconstruction", "kl", "classification"}
 
@@ -85,7 +96,9 @@ def test_training_json_tells_every_loss_of_every_epoch(model: Path) -> None:
         assert (epoch["separation"] is not None) is held_out
     assert set(record["epochs"][0]) >= set(EpochResult.__dataclass_fields__)
     assert record["rows"] == 300
-    assert 0 < record["calibration_rows"] < 100
+    # the last fifth is held out; the blocks of the training part count beside it
+    assert 100 < record["calibration_rows"] < 300
+    assert record["effective_rows"] == record["calibration_rows"] // WINDOW
     assert record["margin"] is True
 
 
@@ -220,7 +233,7 @@ def test_too_few_rows_to_learn_from_are_refused(rows: int, tmp_path: Path) -> No
 
 
 def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Machines with few held-out rows share the pooled threshold, and the record says so."""
+    """Machines with few rows to calibrate on share the pooled threshold; the record says so."""
     record = load_model(tiny_fleet_model(tmp_path_factory.getbasetemp()))[0].training
     assert record.machines == 2
     assert set(record.thresholds) == {"*"}
@@ -248,6 +261,126 @@ def test_every_machine_has_a_part_in_every_block(
         blocks = [part for block in windows.blocks(BLOCKS) for part in block]
         assert blocks
         assert all(numbers.min() < half <= numbers.max() for numbers in blocks)
+
+
+STRIDE = 4
+
+
+def noise(rows: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    drawn = np.random.default_rng(seed).normal(size=(rows, N_SENSORS))
+    return drawn.astype(np.float32)
+
+
+def tiny_reader(normal: NormalWindows) -> WindowReader:
+    return WindowReader(tiny_network().eval(), normal, torch.device("cpu"), 64)
+
+
+def read_blocks(windows: TrainingWindows) -> Readings:
+    normal = NormalWindows.fit(windows)
+    return _blocks(tiny_reader(normal), normal, windows, STRIDE)
+
+
+def test_every_machine_has_its_share_of_the_blocks() -> None:
+    """A threshold that rested on one pump's blocks would be that pump's. Half as many windows are
+    half the share, but for one window in each block, and no block is left out."""
+    segments = [noise(400), noise(200, seed=1), noise(207, seed=2)]
+    owners: list[MachineId] = [("a",), ("b",), ("a",)]
+    windows = TrainingWindows(segments, WINDOW_SIZE, owners)
+    found = read_blocks(windows)
+    share = {("a",): 385 + 192, ("b",): 185}
+    assert found.keys() == share.keys()
+    for machine, count in share.items():
+        assert found[machine].keys() == set(READINGS)
+        for values in found[machine].values():
+            assert abs(len(values) - count) <= BLOCKS * STRIDE
+
+
+def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
+    """Beside held-out rows, each of which has a value of its own, a block must weigh what its rows
+    do; a window counted once would be drowned by the end of the log."""
+    windows = TrainingWindows([noise(300)], WINDOW_SIZE)
+    normal = NormalWindows.fit(windows)
+    reader = tiny_reader(normal)
+    found = _blocks(reader, normal, windows, STRIDE)[()]
+    by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
+    for block in normal.blocks(windows):
+        read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]))
+        for name in READINGS:
+            by_hand[name] += np.repeat(read.rows[name].mean(axis=1), STRIDE).tolist()
+    for name in READINGS:
+        np.testing.assert_allclose(found[name], by_hand[name], rtol=1e-6)
+    assert len(np.unique(found["window"])) == len(found["window"]) // STRIDE
+
+
+def test_a_log_too_short_for_blocks_gives_none() -> None:
+    """Its one block is all of it: every window would find itself, and nothing would be novel."""
+    windows = TrainingWindows([noise(WINDOW_SIZE + 4)], WINDOW_SIZE)
+    assert len(windows) > 0
+    assert read_blocks(windows) == {}
+
+
+def test_what_only_one_block_has_seen_comes_out_novel() -> None:
+    """The rows that a log will meet next may be as new to it as one of its own regimes was to the
+    rest. Read against all windows, that regime would find itself and look as usual as any other."""
+    log = noise(600)
+    log[242:358, 0] += 5.0  # well within the third fifth
+    windows = TrainingWindows([log], WINDOW_SIZE)
+    normal = NormalWindows.fit(windows)
+    reader = tiny_reader(normal)
+    starts = np.concatenate([block.inside[::STRIDE] for block in normal.blocks(windows)])
+    within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
+    without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
+    honest = -np.log(_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])
+    lenient = -np.log(reader.read(windows.take(starts)).rows["window"][:, 0])
+    assert honest[within].min() > honest[without].max()
+    assert np.median(honest[within] - lenient[within]) > np.log(2.0)
+
+
+def drawn_readings(machines: dict[str, int], logit: float) -> Readings:
+    """Rows by machine, whose logits lie about `logit`."""
+    rng = np.random.default_rng(len(machines))
+    return {
+        (name,): {
+            "window": rng.lognormal(size=n),
+            "classifier": logit + rng.normal(size=n),
+        }
+        for name, n in machines.items()
+    }
+
+
+def test_the_classifier_is_scaled_by_held_out_rows_alone(model: Path) -> None:
+    """It was trained to call the blocks normal, so there it is surer than it is of any new row; a
+    scale from both would take an ordinary new row for evidence. The window's scale sees both, since
+    a block is expected from the others only."""
+    made = load_model(model)[0]
+    held_out, blocks = drawn_readings({"a": 300}, 0.0), drawn_readings({"a": 700}, -8.0)
+    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    alone = held_out[("a",)]["classifier"]
+    assert calibration.readings["classifier"] == ReadingScale.fit(alone)
+    both = np.concatenate([evidence(rows[("a",)])["window"] for rows in (held_out, blocks)])
+    assert calibration.readings["window"] == ReadingScale.fit(both)
+
+
+def test_scores_of_held_out_rows_and_of_blocks_make_the_threshold(model: Path) -> None:
+    """The end of a log need not have seen all that its normal rows do."""
+    made = load_model(model)[0]
+    held_out, blocks = drawn_readings({"a": 300}, 0.0), drawn_readings({"a": 700}, -1.0)
+    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    scores = [join_readings(rows[("a",)], calibration.readings) for rows in (held_out, blocks)]
+    np.testing.assert_allclose(calibration.pooled.held_out, np.sort(np.concatenate(scores)))
+    without = _calibrate(held_out, {}, made.schema, made.config)
+    assert len(without.pooled.held_out) == 300
+
+
+def test_a_machine_is_judged_by_itself_once_its_rows_are_many(model: Path) -> None:
+    """Held-out rows and those of blocks together decide; a machine that only blocks know counts."""
+    made = load_model(model)[0]
+    held_out = drawn_readings({"a": 600, "b": 600}, 0.0)
+    blocks = drawn_readings({"a": FEW_SCORES - 600, "b": FEW_SCORES - 601, "c": 50}, 0.0)
+    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    assert calibration.machines.keys() == {("a",)}
+    assert len(calibration.machines[("a",)].held_out) == FEW_SCORES
+    assert len(calibration.pooled.held_out) == 2 * FEW_SCORES - 1 + 50
 
 
 def test_defaults_are_resolved_before_they_are_kept(model: Path) -> None:

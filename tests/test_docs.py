@@ -33,8 +33,10 @@ PAGES = [README, *GUIDES, ROOT / "sample_data" / "README.md"]
 FOREIGN_FLAGS = {
     *("--index-url", "--extra-index-url", "--pip-args"),  # of pip and pipx
     *("--seed", "--output"),  # of sample_data/simulate.py, which is no command
+    "--methods",  # of benchmarks/detection, which is none either
 }
-FOREIGN_VARIABLES = {"ASTER_CACHE_DIR"}  # read where the cache is, not by a flag
+# read where the cache and the real logs are, not by a flag
+FOREIGN_VARIABLES = {"ASTER_CACHE_DIR", "ASTER_TEST_DATA"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

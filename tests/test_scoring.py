@@ -5,16 +5,25 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
+from torch import Tensor
 
 from aster_cli import Detector
+from aster_cli.calibration import evidence
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
+from aster_cli.model.aster import Reading
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import LogBatch
-from aster_cli.scoring import LogScorer
+from aster_cli.scaling import ScalingTable, SensorScaling
+from aster_cli.scoring import READINGS, LogScorer, WindowReader
+from aster_cli.streams import MachineStream
+from tests import tiny_network as tiny
 from tests.tiny_detector import (
     WINDOW,
     interleaved,
@@ -317,3 +326,76 @@ def test_a_machine_that_training_never_saw_is_told(tmp_path: Path) -> None:
         scorer = fleet.scorer(opened)
         pl.concat(scorer.tables())
     assert scorer.summary.unknown_machines == [("new",)]
+
+
+CPU = torch.device("cpu")
+
+
+def at_rest() -> NormalWindows:
+    """Normal is zero in every element, and a novelty is in scaled units."""
+    stored = torch.zeros(4, tiny.WINDOW_SIZE, tiny.N_SENSORS)
+    return NormalWindows(stored, torch.eye(tiny.N_SENSORS))
+
+
+def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: the logits' mean is 1, so 4 and 2 become 1 while -3 stays. A single token is too
+    small a unit to raise an alarm, but it may hold its own rows down, so that a normal row beside
+    an anomaly is not blamed for it."""
+    network = tiny.tiny_network().eval()
+
+    def judge(window: Tensor, novelty: Tensor) -> Reading:
+        return Reading(torch.tensor([4.0, -3.0, 1.0, 2.0]).expand(len(window), -1), window)
+
+    monkeypatch.setattr(network, "forward", judge)
+    read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy())
+    by_hand = np.repeat([1.0, -3.0, 1.0, 1.0], tiny.PATCH_SIZE)
+    np.testing.assert_array_equal(read.rows["classifier"], [by_hand, by_hand])
+
+
+def test_a_reader_against_other_windows_is_the_same_network() -> None:
+    """Calibration reads a block against the others' windows. The network must stay what it is, and
+    so must the reader that it was made from."""
+    network, normal, windows = tiny.tiny_network().eval(), tiny.tiny_normal(), tiny.tiny_windows(6)
+    reader = WindowReader(network, normal, CPU, 4)
+    before = reader.read(windows.numpy())
+    other = NormalWindows(tiny.tiny_windows(20, seed=3) + 2.0, normal.whitening)
+    read = reader.against(other).read(windows.numpy())
+    fresh = WindowReader(network, other, CPU, 4).read(windows.numpy())
+    after = reader.read(windows.numpy())
+    for name in READINGS:  # the classifier sees the novelty too
+        np.testing.assert_array_equal(read.rows[name], fresh.rows[name])
+        np.testing.assert_array_equal(after.rows[name], before.rows[name])
+        assert not np.allclose(read.rows[name], before.rows[name])
+    np.testing.assert_array_equal(read.expected, before.expected)
+
+
+def test_an_anomaly_does_not_spread_to_the_rows_beside_it() -> None:
+    """Rows 40 to 71 are a hundred away from normal, all others one. Windows of 16 start every fourth
+    row, so one of the four windows over row 39, and over row 72, knows nothing of the anomaly: the
+    row's evidence is at most log 4 over 2. Row 40 lies in windows of which a quarter or more of the
+    rows is odd: at least log 50. A mean of novelties would put both rows within log 2."""
+    sensors, size, stride = tiny.N_SENSORS, tiny.WINDOW_SIZE, tiny.PATCH_SIZE
+    plain = ScalingTable((0.0,) * sensors, (1.0,) * sensors, (1e9,) * sensors)
+    stream = MachineStream(
+        (),
+        scaling=SensorScaling(plain),
+        n_sensors=sensors,
+        size=size,
+        stride=stride,
+        longest=1.0,
+        missing="previous",
+        readings=READINGS,
+    )
+    reader = WindowReader(tiny.tiny_network().eval(), at_rest(), CPU, 64)
+    values = np.ones((112, sensors))
+    values[40:72] = 100.0
+    numbers = np.arange(112)
+    decided = stream.take_in(reader.read(stream.push(numbers, numbers, values)))
+    decided += stream.take_in(reader.read(stream.finish()))
+    rows = {name: np.concatenate([part.readings[name] for part in decided]) for name in READINGS}
+    said = evidence(rows)["window"]
+    assert len(said) == 112
+    inside = np.zeros(112, dtype=bool)
+    inside[40:72] = True
+    assert said[~inside].max() <= 0.5 * np.log(4.0) + 1e-6
+    assert said[inside].min() >= np.log(50.0) - 1e-3

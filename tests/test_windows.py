@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aster_cli.results import MachineId
 from aster_cli.windows import TrainingWindows, sliding, window_starts
 
 
@@ -56,6 +57,16 @@ def test_windows_come_in_the_order_asked_for() -> None:
     windows = TrainingWindows([rows(3), rows(4, first=10.0)], 2)
     taken = windows.take(np.array([4, 0, 2, 4]))
     assert taken[:, 0, 0].tolist() == [12.0, 0.0, 10.0, 12.0]
+
+
+def test_windows_know_whose_they_are() -> None:
+    """By hand: two windows of a, none of b, three of c, one more of a. A segment too short for a
+    window would otherwise shift every owner after it."""
+    owners: list[MachineId] = [("a",), ("b",), ("c",), ("a",)]
+    windows = TrainingWindows([rows(n) for n in (3, 1, 4, 2)], 2, owners)
+    assert windows.machines(np.arange(6)) == [("a",), ("a",), ("c",), ("c",), ("c",), ("a",)]
+    assert windows.machines(np.array([5, 2, 0, 2])) == [("a",), ("c",), ("a",), ("c",)]
+    assert TrainingWindows([rows(3)], 2).machines(np.arange(2)) == [(), ()]
 
 
 @given(st.integers(1, 80), st.integers(1, 80))

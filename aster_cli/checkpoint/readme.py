@@ -18,8 +18,9 @@ Trained on `{checkpoint.log_name}`: {training.rows:,} rows of {training.machines
 - Windows of {schema.window_size} rows, every {schema.stride} rows when scoring.
 - Language model: `{checkpoint.config.model.backbone}`, LoRA rank \
 {checkpoint.config.model.lora_rank}.
-- Threshold from {training.calibration_rows:,} held-out rows (about {training.effective_rows:,} \
-independent windows), for {checkpoint.config.alert.alert_budget:.2%} of normal rows.
+- Threshold from {training.calibration_rows:,} rows, held out or expected from other parts of the log
+  (about {training.effective_rows:,} independent windows), for \
+{checkpoint.config.alert.alert_budget:.2%} of normal rows.
 
 It knows the normal behaviour in that span and nothing else: a new season, a changed set point or
 a rescaled sensor looks anomalous to it. `aster inspect` shows the rest.

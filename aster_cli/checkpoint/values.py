@@ -67,7 +67,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     end: str
     notes: tuple[str, ...]
     epochs: tuple[EpochRecord, ...]
-    calibration_rows: int
+    calibration_rows: int  # held-out rows, and rows of training blocks expected from the others
     effective_rows: int  # calibration rows over the window size
     margin: bool  # whether the threshold takes the margin for few rows
     thresholds: dict[str, float]  # by machine, "*" for the pooled one

@@ -142,7 +142,7 @@ def _threshold(card: ModelCard) -> list[Fact]:
     own = [f"{plain(m)} {number(t)}" for m, t in training.thresholds.items() if m != "*"]
     budget = share(card.config.alert.alert_budget)
     rests = (
-        f"{count(training.calibration_rows, 'held-out row')}, about "
+        f"{count(training.calibration_rows, 'normal row')}, about "
         f"{count(training.effective_rows, 'independent window')}"
     )
     few = "; these are few, so it takes a margin" if training.margin else ""

@@ -39,7 +39,7 @@ MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
 
 _SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
-"""From which severity a word and a style hold; 90 is the highest score of held-out normal rows."""
+"""From which severity a word and a style hold; 90 is the highest score of the normal rows in calibration."""
 
 _ARROWS = {1: "↑", -1: "↓", 0: "·"}
 _STATUSES = {

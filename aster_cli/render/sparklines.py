@@ -13,7 +13,10 @@ Join = Callable[[list[float]], float]
 
 def mean(values: list[float]) -> float:
     """Join neighbouring stretches of a sensor."""
-    return sum(values) / len(values)
+    # divided first: the sum of two huge numbers would be infinite
+    middle = sum(value / len(values) for value in values)
+    # the shares are rounded, so their sum may miss what it cannot leave
+    return min(max(middle, min(values)), max(values))
 
 
 def fit(series: Sequence[float | None], width: int, join: Join) -> list[float | None]:

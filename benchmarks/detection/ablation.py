@@ -22,13 +22,11 @@ class Variant:
     """One row of the ablation.
 
     Attributes:
-        group: The rows that it is to be read beside.
         label: What it is called there.
         config: Its configuration.
         change: What it does to the code of its process.
     """
 
-    group: str
     label: str
     config: DetectorConfig
     change: Callable[[], None] | None = None
@@ -100,21 +98,31 @@ def _balanced_losses() -> None:
     LossTerms.total = balanced  # type: ignore[method-assign]
 
 
-REFERENCE = "ablation-reference"
+def _without_llm(label: str, change: Callable[[], None] | None = None, **model: Any) -> Variant:
+    return Variant(label, _config(backbone="none", **model), change)
 
-VARIANTS: dict[str, Variant] = {
-    REFERENCE: Variant("", "aster as it is", _config()),
-    "ablation-no-llm": Variant("LLM", "none", _config(backbone="none")),
-    "ablation-frozen-llm": Variant("LLM", "frozen", _config(lora_rank=0)),
-    "ablation-2-layers": Variant("LLM", "LoRA, K = 2", _config(backbone_layers=2)),
-    "ablation-6-layers": Variant("LLM", "LoRA, K = 6", _config(backbone_layers=6)),
-    "ablation-linear": Variant("classifier", "linear", _config(classifier="linear")),
-    "ablation-mlp": Variant("classifier", "MLP", _config(classifier="mlp")),
-    "ablation-no-reversal": Variant("gradient reversal", "off", _config(reversal_strength=0.0)),
-    "ablation-plain-prior": Variant("prior", "plain", _config(), _plain_prior),
-    "ablation-fixed-tokens": Variant("decoder tokens", "fixed", _config(), _fixed_tokens),
-    "ablation-no-residual": Variant("residual input", "off", _config(), _without(1)),
-    "ablation-no-novelty": Variant("novelty input", "off", _config(), _without(2)),
-    "ablation-balanced": Variant("loss balancing", "on", _config(), _balanced_losses),
+
+WITH_LLM: dict[str, Variant] = {
+    "ablation-lora": Variant("LLM: LoRA, K = 3 (the default)", _config()),
+    "ablation-no-llm": _without_llm("LLM: none"),
+    "ablation-frozen-llm": Variant("LLM: frozen", _config(lora_rank=0)),
+    "ablation-2-layers": Variant("LLM: LoRA, K = 2", _config(backbone_layers=2)),
+    "ablation-6-layers": Variant("LLM: LoRA, K = 6", _config(backbone_layers=6)),
 }
-"""Each by its name as a method, in the order of the table."""
+"""What the language model is worth; the first is what the others are compared with."""
+
+WITHOUT_LLM: dict[str, Variant] = {
+    "ablation-no-llm": _without_llm("all parts but the LLM"),
+    "ablation-linear": _without_llm("classifier: linear", classifier="linear"),
+    "ablation-mlp": _without_llm("classifier: MLP", classifier="mlp"),
+    "ablation-no-reversal": _without_llm("gradient reversal: off", reversal_strength=0.0),
+    "ablation-plain-prior": _without_llm("prior: plain", _plain_prior),
+    "ablation-fixed-tokens": _without_llm("decoder tokens: fixed", _fixed_tokens),
+    "ablation-no-residual": _without_llm("residual input: off", _without(1)),
+    "ablation-no-novelty": _without_llm("novelty input: off", _without(2)),
+    "ablation-balanced": _without_llm("loss balancing: on", _balanced_losses),
+}
+"""What every other part is worth, at half the time: none of them has the language model."""
+
+VARIANTS = WITHOUT_LLM | WITH_LLM
+"""Each by its name as a method."""

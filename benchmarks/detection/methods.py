@@ -103,7 +103,7 @@ def _variant(variant: Variant) -> MethodEntry:
 
     settings = msgspec.json.encode(variant.config)
     if variant.change is not None:
-        settings += f"{variant.group} {variant.label}".encode()
+        settings += variant.label.encode()
     return MethodEntry(make, True, _own_sources(), settings=settings)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, median
 
-from benchmarks.detection.ablation import REFERENCE, STEPS, VARIANTS
+from benchmarks.detection.ablation import STEPS, WITH_LLM, WITHOUT_LLM
 from benchmarks.detection.contract import READINGS
 from benchmarks.detection.figures import (
     ByEntity,
@@ -98,11 +98,15 @@ def _own_parts(everything: list[Result]) -> list[str]:
 
 
 def _ablation(everything: list[Result]) -> list[str]:
-    """The variants beside the reference, as far as they have been run on all of the core."""
-    rows = [(name, f"{v.group}: {v.label}".removeprefix(": ")) for name, v in VARIANTS.items()]
-    rows += [(f"{REFERENCE}-{r}-alone", f"score: {r} alone") for r in READINGS]
-    lines = _compared([r for r in everything if r.core], rows)
-    return ["### Ablation", _ABLATION.format(steps=STEPS), lines] if lines else []
+    """The variants, each table beside its first row, as far as they have been run on all the core."""
+    core = [result for result in everything if result.core]
+    parts = [(f"ablation-no-llm-{r}-alone", f"score: {r} alone") for r in READINGS]
+    found = [
+        _compared(core, [(name, variant.label) for name, variant in variants.items()] + more)
+        for variants, more in ((WITH_LLM, []), (WITHOUT_LLM, parts))
+    ]
+    tables = [table for table in found if table]
+    return ["### Ablation", _ABLATION.format(steps=STEPS), *tables] if tables else []
 
 
 def _compared(results: list[Result], rows: list[tuple[str, str]]) -> str:

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.detection.ablation import VARIANTS
 from benchmarks.detection.entities import ROOT
 from benchmarks.detection.methods import ALL_METHODS, METHODS, MethodEntry
+from benchmarks.detection.ours import Aster
 from benchmarks.detection.windows import mean_over_windows, spread_evenly, training_windows
 from tests.benchmarks.detection_logs import write_entities
+from tests.tiny_detector import tiny_config, wave
 
 LIGHT = ("random", "kmeans", "pca", "mahalanobis")
 OF_PYOD = ("knn-20", "knn-40", "isolation-forest", "hbos", "lof", "ocsvm", "dense-autoencoder")
@@ -38,9 +41,27 @@ def test_the_model_decides_asters_hash_and_the_command_line_does_not():
 
 
 def test_every_variant_has_a_hash_of_its_own():
-    """They share their code and differ in their configuration only."""
-    own = {name: entry for name, entry in ALL_METHODS.items() if name.startswith("aster")}
+    """They share their files; configuration and name tell them apart, so that none is taken for
+    another that has been run already."""
+    own = {name: ALL_METHODS[name] for name in ("aster", *VARIANTS)}
+    assert len(own) > 10
     assert len({entry.code_hash() for entry in own.values()}) == len(own)
+
+
+def test_asters_parts_join_to_its_score(tmp_path):
+    """What is judged as a part must be what is in the whole. And asking for the parts must leave
+    the detector what it was."""
+    wave(300).write_parquet(tmp_path / "normal.parquet")
+    log = tmp_path / "log.parquet"
+    wave(160, seed=4, spike=True).write_parquet(log)
+    method = Aster(tiny_config(), 0)
+    method.fit(tmp_path / "normal.parquet")
+    whole, parts = method.score(log), method.parts(log)
+    assert parts.keys() == {"classifier", "window"}
+    excess = np.maximum(parts["classifier"], 0.0)
+    assert (excess > 0.0).any()
+    np.testing.assert_allclose(whole.values, parts["window"] + 0.5 * np.log1p(excess))
+    np.testing.assert_array_equal(method.score(log).values, whole.values)
 
 
 @pytest.mark.parametrize("name", [*LIGHT, *OF_PYOD])

@@ -1,9 +1,11 @@
 """From results to means, ranks, tables and the picture, all checked by pencil."""
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.detection.ablation import STEPS, WITH_LLM, WITHOUT_LLM
 from benchmarks.detection.bars import compare_with_peers
 from benchmarks.detection.figures import by_dataset, by_entity, complete_methods, overall
 from benchmarks.detection.picture import Panel, draw
@@ -104,6 +106,80 @@ def test_false_alarms_keep_normal_logs_apart(tmp_path):
     text = (tmp_path / "benchmarks.md").read_text()
     assert "| A | 1 | 2.00% | 2.00% (A/one) | 2.00% |" in text
     assert "| A, no anomaly | 1 | 3.10% | 3.10% (A/calm) | - |" in text
+
+
+def _written(results: list[Result], folder: Path) -> str:
+    write_report(results, folder / "benchmarks.md", folder / "picture.svg")
+    return (folder / "benchmarks.md").read_text()
+
+
+def _rows(text: str, title: str) -> list[list[str]]:
+    """The cells of the lines below a title, heads and rules left out."""
+    lines = text.partition(title)[2].partition("\n#")[0].splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return [own for own in cells if len(own) == 7 and own[0] != "---"]
+
+
+def test_ablation_rows_are_read_beside_the_first(tmp_path):
+    """The first row is what each other one is compared with, whatever order results come in; a
+    variant that lacks an entity may have been run on the easy ones, so it is not shown yet."""
+    first, linear, mlp, *_ = WITHOUT_LLM
+    results = [
+        _result(linear, "A/one", 0.5, train_seconds=3.0),
+        _result(linear, "B/two", 0.6, train_seconds=5.0),
+        _result(mlp, "A/one", 0.9),
+        _result(mlp, "B/two", None, metrics={}, error="no result within 1800 s"),
+        _result(first, "A/one", 0.7),
+        _result(first, "B/two", 0.6),
+        _result(f"{first}-window-alone", "A/one", 0.8),
+        _result(f"{first}-window-alone", "B/two", 0.6),
+        _result(first, "C/beyond", 0.1, core=False),
+    ]
+    text = _written(results, tmp_path)
+    assert f"{STEPS} steps" in text
+    assert _rows(text, "### Ablation") == [
+        [WITHOUT_LLM[first].label, *["0.650"] * 4, "+0.000", "1"],
+        [WITHOUT_LLM[linear].label, *["0.550"] * 4, "-0.100", "4"],
+        ["score: window alone", *["0.700"] * 4, "+0.050", "1"],
+    ]
+    assert "VUS-PR, difference" in text
+
+
+def test_each_ablation_table_has_a_reference_of_its_own(tmp_path):
+    """With and without the language model are two questions; the second must not be answered by a
+    difference from the first."""
+    (llm, none, *_), linear = WITH_LLM, list(WITHOUT_LLM)[1]
+    values = {llm: 0.7, none: 0.6, linear: 0.5}
+    text = _written([_result(name, "A/one", value) for name, value in values.items()], tmp_path)
+    rows = _rows(text, "### Ablation")
+    assert [(label, difference) for label, *_, difference, _ in rows] == [
+        (WITH_LLM[llm].label, "+0.000"),
+        (WITH_LLM[none].label, "-0.100"),
+        (WITHOUT_LLM[none].label, "+0.000"),
+        (WITHOUT_LLM[linear].label, "-0.100"),
+    ]
+
+
+def test_without_its_reference_there_is_no_ablation(tmp_path):
+    """A difference from nothing is no figure."""
+    first, linear, *_ = WITHOUT_LLM
+    results = [_result(linear, "A/one", 0.5), _result(linear, "B/two", 0.5)]
+    assert "### Ablation" not in _written(results, tmp_path)
+    results.append(_result(first, "A/one", 0.7))
+    assert "### Ablation" not in _written(results, tmp_path)
+
+
+def test_the_parts_of_the_score_stand_beside_it_and_are_not_ranked(tmp_path):
+    """They are no methods that anyone can run; which of them earns its place is the question."""
+    values = {"aster": 0.7, "aster-classifier-alone": 0.4, "aster-window-alone": 0.65, "pca": 0.5}
+    text = _written([_result(name, "A/one", value) for name, value in values.items()], tmp_path)
+    assert _rows(text, "### The score and its parts") == [
+        ["both, joined", *["0.700"] * 4, "+0.000", "1"],
+        ["classifier alone", *["0.400"] * 4, "-0.300", "1"],
+        ["window alone", *["0.650"] * 4, "-0.050", "1"],
+    ]
+    assert "all 2 methods" in text
+    assert "| aster-window-alone |" not in text
 
 
 def test_the_text_around_the_markers_stays(tmp_path):

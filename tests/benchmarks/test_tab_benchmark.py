@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ import pytest
 from aster_cli.errors import AsterError, DataError, LogFormatError, StorageError, UsageError
 from aster_cli.evaluation.metrics import evaluate
 from aster_cli.evaluation.runs import BoolArray
+from aster_cli.results import FloatArray
 from benchmarks.tab.__main__ import main
 from benchmarks.tab.files import TabFile, find_files, read_split
 from benchmarks.tab.protocol import Detection, aster, judge, run
@@ -283,10 +283,18 @@ def test_the_detector_itself_runs_the_protocol(tab: Path) -> None:
     config = tiny_config()
     training = msgspec.structs.replace(config.training, steps=2)
     config = msgspec.structs.replace(config, training=training)
-    first, second = run(find_files(tab)[0], [0, 1], partial(aster, config=config))
+    scores: list[FloatArray] = []
+
+    def detect(train: Path, test: Path, seed: int) -> Detection:
+        detection = aster(train, test, seed, config=config)
+        scores.append(detection.scores)
+        return detection
+
+    first, _ = run(find_files(tab)[0], [0, 1], detect)
     assert first.unscored_rows == 0
     assert first.auc_roc is not None
-    assert first.auc_roc != second.auc_roc  # the seed reaches it
+    # the seed reaches it; figures may agree all the same, since the anomaly is an easy one
+    assert not np.array_equal(scores[0], scores[1])
 
 
 # the command

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aster_cli.model import neighbours
-from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows, novelty_length, whitening_of
+from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows, familiarity, whitening_of
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_windows
 
@@ -24,8 +24,8 @@ def noise(n_rows: int, deviations: tuple[float, ...], seed: int = 0) -> Any:
 
 
 def length(normal: NormalWindows, windows: Tensor) -> Tensor:
-    """The window score."""
-    return novelty_length(normal.novelty(windows))
+    """The root mean square novelty of each window, from its familiarity."""
+    return familiarity(normal.novelty(windows)).rsqrt()
 
 
 def test_residuals_equal_brute_force() -> None:
@@ -48,6 +48,29 @@ def test_without_whitening_the_unit_is_one_scaled_unit() -> None:
     """A window shifted by two in every element is two away, whatever its size."""
     stored = torch.zeros(5, WINDOW_SIZE, N_SENSORS)
     assert length(NormalWindows(stored, PLAIN), stored[:1] + 2.0).item() == 2.0
+
+
+def test_familiarity_is_the_inverse_of_the_mean_square() -> None:
+    """By hand: half of the elements 3 and half 1 have a mean square of 5."""
+    novelty = torch.ones(1, WINDOW_SIZE, N_SENSORS)
+    novelty[:, ::2] = -3.0
+    assert familiarity(novelty).tolist() == pytest.approx([0.2])
+
+
+def test_a_window_met_before_is_no_infinity() -> None:
+    """A log that replays itself has no novelty; one window of it must not drown all others' mean."""
+    replayed = familiarity(torch.zeros(1, WINDOW_SIZE, N_SENSORS)).item()
+    assert replayed == pytest.approx(1.0 / neighbours.SMALLEST_VARIANCE)
+
+
+def test_whitening_has_one_layout() -> None:
+    """A root of a matrix comes in columns and is read from a file in rows; a product of the one may
+    differ from a product of the other in its last bit, and so may scores before and after saving."""
+    by_columns = torch.randn(N_SENSORS, N_SENSORS).T
+    assert not by_columns.is_contiguous()
+    kept = NormalWindows(tiny_windows(4), by_columns).whitening
+    assert kept.is_contiguous()
+    assert torch.equal(kept, by_columns)
 
 
 def test_only_windows_and_whitening_are_kept() -> None:

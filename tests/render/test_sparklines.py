@@ -1,5 +1,7 @@
 """A sparkline must not hide what it is there to show."""
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,20 @@ def test_the_mean_of_a_stretch_with_holes_is_that_of_what_is_there() -> None:
     """A hole pulls nothing towards zero."""
     assert fit([2.0, None, 4.0, None], 2, mean) == [2.0, 4.0]
     assert fit([2.0, 4.0, None, None], 2, mean) == [3.0, None]
+
+
+def test_huge_values_have_a_mean() -> None:
+    """A broken sensor may write the largest float there is; its line must still be drawn."""
+    huge = 8.98846567431158e307
+    assert mean([huge, huge]) == huge
+    assert mean([sys.float_info.max] * 7) == sys.float_info.max
+    assert sparkline([None] * 4 + [huge, huge, None, 0.0], 4) == "··█▁"
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=80))
+def test_a_mean_lies_between_its_values(values: list[float]) -> None:
+    """From the smallest floats to the largest; an infinite one could not be drawn."""
+    assert min(values) <= mean(values) <= max(values)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=80), st.integers(1, 80))
