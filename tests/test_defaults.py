@@ -46,11 +46,11 @@ def test_a_stride_is_checked_against_the_derived_window() -> None:
 def test_more_windows_never_train_less(one: int, other: int) -> None:
     """Nor does any log train too little to tell a pseudo-anomaly, or for hours."""
     few, many = sorted((one, other))
-    assert 200 <= training_steps(few) <= training_steps(many) <= 400
+    assert 80 <= training_steps(few) <= training_steps(many) <= 400
 
 
 def test_steps_between_the_bounds_grow_with_the_log() -> None:
-    """By hand, a step for 40 windows: where one bound held for all, the rule would be a constant."""
-    assert [training_steps(n) for n in (0, 8_000, 12_000, 16_000, 10**6)] == [
-        200, 200, 300, 400, 400,
+    """By hand, a step for 300 windows: where one bound held for all, the rule would be a constant."""
+    assert [training_steps(n) for n in (0, 24_000, 60_000, 120_000, 10**6)] == [
+        80, 80, 200, 400, 400,
     ]  # fmt: skip
