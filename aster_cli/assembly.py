@@ -12,7 +12,7 @@ from aster_cli.config import ModelConfig
 from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.neighbours import NormalWindows, whitening_without
 from aster_cli.scoring import WindowReader
 
 NO_BACKBONE = "none"
@@ -76,11 +76,12 @@ class Blueprint:
             compute_dtype=dtype_of(self.scoring.precision),
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
-        stored = own.pop(_NORMAL_WINDOWS)
+        stored, whitening = own.pop(_NORMAL_WINDOWS), own.pop(_WHITENING)
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
-        normal = NormalWindows(stored, own.pop(_WHITENING))
+            whitening = whitening_without(whitening, absent)
+        normal = NormalWindows(stored, whitening)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
         return WindowReader(

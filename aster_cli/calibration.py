@@ -19,6 +19,9 @@ ENOUGH_ROWS = 1000
 CLASSIFIER_WEIGHT = 0.5
 """Of the classifier in the joint score, beside the window score's 1."""
 
+SMALLEST_SPREAD = 0.02
+"""Of evidence, all of it logarithms: a few alike rows are no reason to call every other one far out."""
+
 _TAIL = 0.1  # the share of normal scores that the tail model describes
 _CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
 
@@ -33,7 +36,7 @@ class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def fit(cls, held_out: FloatArray) -> "ReadingScale":
         """Fit on normal rows that the network can be asked about honestly."""
         centre, high = np.quantile(held_out, (0.5, 0.99)).tolist()
-        return cls(centre, max(high - centre, 1e-9 * max(1.0, abs(centre))))
+        return cls(centre, max(high - centre, SMALLEST_SPREAD))
 
     def apply(self, reading: FloatArray) -> FloatArray:
         """In spreads above the centre."""

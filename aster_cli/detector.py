@@ -345,20 +345,21 @@ def _blocks(
     """Read every block of the training part against the stored windows of the others.
 
     The end of a log, which is held out, need not have seen all that its normal rows do. Blocks have,
-    and what is new in one to all others is an honest novelty. A window stands for its stride of rows.
+    and what is new in one to all others is an honest novelty. A window stands for its share of rows.
     """
     blocks = normal.blocks(windows)
     found: dict[MachineId, dict[str, list[float]]] = {}
     for block in blocks if len(blocks) > 1 else []:
-        due = block.inside[::stride]
-        due = due[:: max(1, len(due) // BLOCK_WINDOWS)]
+        n = min(len(block.inside[::stride]), BLOCK_WINDOWS)
+        due = block.inside[np.linspace(0, len(block.inside) - 1, n).round().astype(np.int64)]
+        share = round(len(block.inside) / n)
         rows = reader.against(block.others).read(windows.take(due)).rows
         for place, machine in enumerate(windows.machines(due)):
             own = found.setdefault(machine, {name: [] for name in READINGS})
             for name in READINGS:
-                own[name].append(float(rows[name][place].mean()))
+                own[name] += [float(rows[name][place].mean())] * share
     return {
-        machine: {name: np.repeat(values, stride) for name, values in own.items()}
+        machine: {name: np.array(values) for name, values in own.items()}
         for machine, own in found.items()
     }
 

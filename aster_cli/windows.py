@@ -83,20 +83,22 @@ class TrainingWindows:
     def blocks(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Cut every machine's time into blocks: the windows inside each, and those well outside it.
 
-        At least a window of rows lies between the two. A block that leaves nothing outside is not
-        given.
+        At least a window of rows lies between the two. A machine that has nothing outside a block has
+        nothing inside it either: others cannot say what is normal for it. Empty blocks are not given.
         """
         by_machine: dict[MachineId, list[NDArray[np.int64]]] = {}
-        for view, end, machine in zip(self._views, self._ends, self._machines, strict=True):
-            by_machine.setdefault(machine, []).append(np.arange(end - len(view), end))
+        for view, end, name in zip(self._views, self._ends, self._machines, strict=True):
+            by_machine.setdefault(name, []).append(np.arange(end - len(view), end))
         place = np.zeros(len(self), dtype=np.int64)  # among the windows of its machine
         total = np.zeros(len(self), dtype=np.int64)  # windows of its machine
-        for parts in by_machine.values():
+        owner = np.zeros(len(self), dtype=np.int64)
+        for machine, parts in enumerate(by_machine.values()):
             own = np.concatenate(parts)
-            place[own], total[own] = np.arange(len(own)), len(own)
+            place[own], total[own], owner[own] = np.arange(len(own)), len(own), machine
         for block in range(count):
             start, stop = block * total // count, (block + 1) * total // count
             inside = (place >= start) & (place < stop)
             outside = (place <= start - 2 * self.size) | (place >= stop + 2 * self.size - 1)
-            if inside.any() and outside.any():
+            inside &= np.isin(owner, owner[outside])
+            if inside.any():
                 yield np.flatnonzero(inside), np.flatnonzero(outside)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aster_cli.calibration import (
     ENOUGH_ROWS,
+    SMALLEST_SPREAD,
     Calibration,
     ReadingScale,
     ScoreTable,
@@ -178,3 +179,9 @@ def test_unknown_machines_get_the_pooled_table() -> None:
     calibration = Calibration({}, pooled, {("a",): own})
     assert calibration.table(("a",)) is own
     assert calibration.table(("b",)) is pooled
+
+
+def test_rows_all_alike_do_not_make_every_other_one_extreme() -> None:
+    """The held-out end of a short log may be one window, whose rows share one reading."""
+    scale = ReadingScale.fit(np.full(8, 1.3))
+    assert scale.apply(np.array([1.4])).tolist() == pytest.approx([0.1 / SMALLEST_SPREAD])

@@ -142,8 +142,8 @@ class AsterNetwork(nn.Module):
         reversal of `strength`, does to the sensors; m is a random segment; r is drawn log-uniformly
         over `RADII`; ‖Δ‖ is the root mean square over the segment, whitened as novelty is.
         """
-        mean, _ = self.vae(hidden.detach())
-        code = sample_relaxed_prior(mean.detach())
+        codes, _ = self.vae(hidden.detach())
+        code = sample_relaxed_prior(codes.detach())
         delta = self.sensors.displacement(
             reverse_gradient(self.decoder(code, "displace"), strength)
         )
@@ -152,10 +152,11 @@ class AsterNetwork(nn.Module):
         rows = displaced.repeat_interleave(self.patch_size, dim=1).unsqueeze(-1)
         delta = delta * rows
         square = (delta @ normal.whitening).square().mean(dim=2, keepdim=True)
-        norm = (square.sum(dim=1, keepdim=True) / rows.sum(dim=1, keepdim=True)).sqrt()
+        mean = square.sum(dim=1, keepdim=True) / rows.sum(dim=1, keepdim=True)
+        norm = mean.clamp_min(1e-12).sqrt()
         low, high = RADII
         radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
-        return window + radius * delta / norm.clamp_min(1e-6), displaced
+        return window + radius * delta / norm, displaced
 
     def losses(
         self,

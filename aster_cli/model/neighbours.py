@@ -76,7 +76,8 @@ class NormalWindows(nn.Module):
             rows = others.residual(asked).flatten(0, 1).double()
             second_moment += rows.T @ rows
             n_rows += len(rows)
-        return cls(stored, whitening_of(second_moment / max(n_rows, 1)))
+        # a log too short for blocks tells nothing of residuals: they count as they are
+        return cls(stored, whitening_of(second_moment / n_rows) if n_rows else plain)
 
     def blocks(self, windows: TrainingWindows) -> list["Block"]:
         """The log's blocks, each with what the others expect; one of all, where it is too short."""
@@ -118,6 +119,19 @@ class Block(NamedTuple):
 def familiarity(novelty: Float[Tensor, "batch time sensor"]) -> Float[Tensor, " batch"]:
     """The inverse of a window's mean square novelty."""
     return novelty.square().mean(dim=(1, 2)).clamp_min(SMALLEST_VARIANCE).reciprocal()
+
+
+def whitening_without(
+    whitening: Float[Tensor, "sensor sensor"], absent: NDArray[np.int64]
+) -> Float[Tensor, "sensor sensor"]:
+    """The same for logs that lack some sensors: the others' marginal, at the same mean square."""
+    present = torch.from_numpy(np.setdiff1d(np.arange(len(whitening)), absent))
+    covariance = torch.linalg.inv(whitening.double() @ whitening.double().T)
+    precision = torch.linalg.inv(covariance[present][:, present])
+    reduced = torch.zeros_like(whitening)
+    root = torch.linalg.cholesky(precision) * (len(whitening) / len(present)) ** 0.5
+    reduced[present.unsqueeze(1), present] = root.float()
+    return reduced
 
 
 def whitening_of(

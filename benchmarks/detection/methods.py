@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -103,7 +104,7 @@ def _variant(variant: Variant) -> MethodEntry:
 
     settings = msgspec.json.encode(variant.config)
     if variant.change is not None:
-        settings += variant.label.encode()
+        settings += (variant.label + inspect.getsource(variant.change)).encode()
     return MethodEntry(make, True, _own_sources(), settings=settings)
 
 

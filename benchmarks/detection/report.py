@@ -30,7 +30,9 @@ seeds, then over a dataset's entities, then over datasets. "Oracle" is the best 
 labels, which no user can know; nothing is point-adjusted. Entities without an anomaly count for
 false alarms only. A method without results for every entity is left out of means and ranks; a `-`
 marks what is missing. The peers' data are scaled and filled as aster's own are; what each peer is
-and where it comes from stands in `benchmarks/detection/peers.py` and `deep_peers.py`."""
+and where it comes from stands in `benchmarks/detection/peers.py` and `deep_peers.py`. The constants of
+aster's method were chosen on the core; the peers have their authors' defaults, so logs outside the core
+are the harder test."""
 
 _RANKS = """\
 Ranks among all {methods} methods with every result: 1 is the best, ties share their mean. The
@@ -42,8 +44,7 @@ alike. So read it as the least difference that could count."""
 
 _ABLATION = """\
 Core, one seed, {steps} steps of training for every row (the second training over the whole log has
-40 % of that), one part taken away or replaced at a time. Read differences below about 0.01 as
-noise: two seeds of one row differ by as much."""
+40 % of that), one part taken away or replaced at a time. Small differences of one seed say little."""
 
 
 def write_report(everything: list[Result], output: Path, picture: Path) -> None:

@@ -56,7 +56,11 @@ def test_every_way_in_gives_the_same_metrics(
     joined = {
         "parquet": lambda: pl.read_parquet(name).with_columns(label).write_parquet("j.parquet"),
         "csv": lambda: pl.read_csv(name).with_columns(label).write_csv("j.csv"),
-        "ndjson": lambda: pl.read_ndjson(name).with_columns(label).write_ndjson("j.ndjson"),
+        "ndjson": lambda: (
+            pl.read_ndjson(name, infer_schema_length=None)
+            .with_columns(label)
+            .write_ndjson("j.ndjson")
+        ),
     }
     joined[suffix]()
     by_model = metrics(aster("eval", log, "-m", model, "--json"))

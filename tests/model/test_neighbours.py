@@ -160,3 +160,35 @@ def test_normal_windows_of_another_time_have_a_novelty_of_about_one(deviation: f
     for block in NormalWindows.fit(windows).blocks(windows):
         lengths = length(block.others, torch.from_numpy(windows.take(block.inside)))
         assert lengths.mean().item() == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_log_that_gives_no_residuals_counts_them_as_they_are() -> None:
+    """Whitened by the inverse of nothing, every window would be hundreds of deviations out, and a
+    pseudo-anomaly of a given novelty too small to see."""
+    gappy = [noise(WINDOW_SIZE, (1.0, 1.0, 1.0), seed).astype(np.float32) for seed in range(30)]
+    for windows in (
+        log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0))),
+        TrainingWindows(gappy, WINDOW_SIZE),
+    ):
+        assert not list(windows.blocks(neighbours.BLOCKS))
+        assert torch.equal(NormalWindows.fit(windows).whitening, PLAIN)
+
+
+def test_a_machine_too_short_for_blocks_does_not_change_what_is_normal() -> None:
+    """Expected from another machine it would be a surprise that no time explains."""
+    long = noise(600, (1.0, 1.0, 1.0)).astype(np.float32)
+    short = (5.0 + noise(2 * WINDOW_SIZE, (1.0, 1.0, 1.0), 1)).astype(np.float32)
+    alone = NormalWindows.fit(log(long)).whitening
+    both = TrainingWindows([long, short], WINDOW_SIZE, [("long",), ("short",)])
+    for inside, _ in both.blocks(neighbours.BLOCKS):
+        assert set(both.machines(inside)) == {("long",)}
+    torch.testing.assert_close(NormalWindows.fit(both).whitening, alone, rtol=0.1, atol=0.05)
+
+
+def test_absent_sensors_leave_the_marginal_of_the_others() -> None:
+    """By hand: of covariance [[1, .9], [.9, 1]] the first sensor alone has variance 1, not the 0.19
+    that it has once the second is known; and the mean is over one sensor, not two."""
+    covariance = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+    whitening = torch.linalg.cholesky(torch.linalg.inv(covariance)).float()
+    reduced = neighbours.whitening_without(whitening, np.array([1]))
+    torch.testing.assert_close(reduced, torch.tensor([[2.0**0.5, 0.0], [0.0, 0.0]]))
