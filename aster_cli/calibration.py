@@ -19,7 +19,7 @@ ENOUGH_ROWS = 1000
 CLASSIFIER_WEIGHT = 0.5
 """Of the classifier in the joint score, beside the window score's 1."""
 
-SMALLEST_SPREAD = 0.02
+SMALLEST_SPREAD = 0.05
 """Of evidence, all of it logarithms: a few alike rows are no reason to call every other one far out."""
 
 _TAIL = 0.1  # the share of normal scores that the tail model describes

@@ -19,7 +19,7 @@ from aster_cli.segments import Segmenter, median_step
 TRAIN, EARLY_STOPPING = 0.7, 0.1
 """Shares of a machine's rows; the rest calibrates."""
 
-FEWEST_WINDOWS = 5
+FEWEST_WINDOWS = 8
 """A machine with fewer windows of rows than this is not split: all of it trains."""
 
 
