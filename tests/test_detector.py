@@ -14,10 +14,10 @@ import torch
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
+from aster_cli.calibrating import FEW_SCORES, Readings, calibrate, read_blocks
 from aster_cli.calibration import ReadingScale, evidence, join_readings
 from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
-from aster_cli.detector import FEW_SCORES, Readings, _blocks, _calibrate
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
 from aster_cli.model.neighbours import BLOCKS, NormalWindows
@@ -275,18 +275,18 @@ def tiny_reader(normal: NormalWindows) -> WindowReader:
     return WindowReader(tiny_network().eval(), normal, torch.device("cpu"), 64)
 
 
-def read_blocks(windows: TrainingWindows) -> Readings:
+def readread_blocks(windows: TrainingWindows) -> Readings:
     normal = NormalWindows.fit(windows)
-    return _blocks(tiny_reader(normal), normal, windows, STRIDE)
+    return read_blocks(tiny_reader(normal), normal, windows, STRIDE)
 
 
-def test_every_machine_has_its_share_of_the_blocks() -> None:
+def test_every_machine_has_its_share_of_theread_blocks() -> None:
     """A threshold that rested on one pump's blocks would be that pump's. Half as many windows are
     half the share, but for one window in each block, and no block is left out."""
     segments = [noise(400), noise(200, seed=1), noise(207, seed=2)]
     owners: list[MachineId] = [("a",), ("b",), ("a",)]
     windows = TrainingWindows(segments, WINDOW_SIZE, owners)
-    found = read_blocks(windows)
+    found = readread_blocks(windows)
     share = {("a",): 385 + 192, ("b",): 185}
     assert found.keys() == share.keys()
     for machine, count in share.items():
@@ -301,7 +301,7 @@ def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
     windows = TrainingWindows([noise(300)], WINDOW_SIZE)
     normal = NormalWindows.fit(windows)
     reader = tiny_reader(normal)
-    found = _blocks(reader, normal, windows, STRIDE)[()]
+    found = read_blocks(reader, normal, windows, STRIDE)[()]
     by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
     for block in normal.blocks(windows):
         read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]))
@@ -316,7 +316,7 @@ def test_a_log_too_short_for_blocks_gives_none() -> None:
     """Its one block is all of it: every window would find itself, and nothing would be novel."""
     windows = TrainingWindows([noise(WINDOW_SIZE + 4)], WINDOW_SIZE)
     assert len(windows) > 0
-    assert read_blocks(windows) == {}
+    assert readread_blocks(windows) == {}
 
 
 def test_what_only_one_block_has_seen_comes_out_novel() -> None:
@@ -330,7 +330,7 @@ def test_what_only_one_block_has_seen_comes_out_novel() -> None:
     starts = np.concatenate([block.inside[::STRIDE] for block in normal.blocks(windows)])
     within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
     without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
-    honest = -np.log(_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])
+    honest = -np.log(read_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])
     lenient = -np.log(reader.read(windows.take(starts)).rows["window"][:, 0])
     assert honest[within].min() > honest[without].max()
     assert np.median(honest[within] - lenient[within]) > np.log(2.0)
@@ -354,7 +354,7 @@ def test_the_classifier_is_scaled_by_held_out_rows_alone(model: Path) -> None:
     a block is expected from the others only."""
     made = load_model(model)[0]
     held_out, blocks = drawn_readings({"a": 300}, 0.0), drawn_readings({"a": 700}, -8.0)
-    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    calibration = calibrate(held_out, blocks, made.schema, made.config)
     alone = held_out[("a",)]["classifier"]
     assert calibration.readings["classifier"] == ReadingScale.fit(alone)
     both = np.concatenate([evidence(rows[("a",)])["window"] for rows in (held_out, blocks)])
@@ -365,10 +365,10 @@ def test_scores_of_held_out_rows_and_of_blocks_make_the_threshold(model: Path) -
     """The end of a log need not have seen all that its normal rows do."""
     made = load_model(model)[0]
     held_out, blocks = drawn_readings({"a": 300}, 0.0), drawn_readings({"a": 700}, -1.0)
-    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    calibration = calibrate(held_out, blocks, made.schema, made.config)
     scores = [join_readings(rows[("a",)], calibration.readings) for rows in (held_out, blocks)]
     np.testing.assert_allclose(calibration.pooled.held_out, np.sort(np.concatenate(scores)))
-    without = _calibrate(held_out, {}, made.schema, made.config)
+    without = calibrate(held_out, {}, made.schema, made.config)
     assert len(without.pooled.held_out) == 300
 
 
@@ -377,7 +377,7 @@ def test_a_machine_is_judged_by_itself_once_its_rows_are_many(model: Path) -> No
     made = load_model(model)[0]
     held_out = drawn_readings({"a": 600, "b": 600}, 0.0)
     blocks = drawn_readings({"a": FEW_SCORES - 600, "b": FEW_SCORES - 601, "c": 50}, 0.0)
-    calibration = _calibrate(held_out, blocks, made.schema, made.config)
+    calibration = calibrate(held_out, blocks, made.schema, made.config)
     assert calibration.machines.keys() == {("a",)}
     assert len(calibration.machines[("a",)].held_out) == FEW_SCORES
     assert len(calibration.pooled.held_out) == 2 * FEW_SCORES - 1 + 50
