@@ -27,7 +27,7 @@ _LONGEST = float(2**61)  # units of a clock; the largest delay that an int64 can
 
 @dataclass(slots=True)
 class RunSummary(ScoreSummary):
-    """What one run came to; rows and events are those that the run wrote.
+    """What one run came to: the rows that it wrote, and the events that it saw grow or end.
 
     Attributes:
         known: Rows that an earlier run, or an earlier row of this one, had already.

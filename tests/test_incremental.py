@@ -276,7 +276,7 @@ def test_keys_of_another_dtype_are_refused(one: Detector, tmp_path: Path) -> Non
     """Days that begin without a fraction must not end up as two kinds of time in one dataset."""
     runs = Runs(one, tmp_path)
     runs.give(wave(40))
-    with pytest.raises(DataError, match="'timestamp' is Datetime.*'ms'"):
+    with pytest.raises(DataError, match=r"'timestamp' is Datetime.*'ms'"):
         runs.give(wave(60).with_columns(pl.col("time").dt.cast_time_unit("ms")))
 
 

@@ -104,7 +104,7 @@ def test_a_newer_state_is_refused(home: StateDirectory, monkeypatch: pytest.Monk
     with monkeypatch.context() as newer:
         newer.setattr(state_room, "FORMAT", 2)
         home.write(full())
-    with pytest.raises(StateError, match="format 2.*up to 1.*upgrade"):
+    with pytest.raises(StateError, match=r"format 2.*up to 1.*upgrade"):
         home.read()
 
 

@@ -97,7 +97,7 @@ def resume(
         StateError: The state or the scores are damaged, or of another model.
     """
     home = StateDirectory(asked.state)
-    with home.locked() as interrupted, open_it() as log:
+    with open_it() as log, home.locked() as interrupted:
         if interrupted is not None:
             say_notes(
                 console,
@@ -121,8 +121,7 @@ def resume(
         if written or scorer.changed:
             run = state.run + written
             home.write(replace(state, run=run, whole_since=whole_since, lanes=scorer.lanes()))
-        for superseded in dataset.parts(0, whole_since - 1):
-            superseded.unlink()
+        dataset.drop_before(whole_since)
     summary = scorer.summary
     say_notes(console, unknown_machines(summary.unknown_machines))
     say_notes(console, late_rows(summary.late, summary.late_machines))
@@ -154,7 +153,9 @@ def _begin(asked: Resumption, home: StateDirectory) -> State:
         Dataset(asked.target, state.dataset).check(state.run)
     if state is not found:
         home.write(state)
-    Dataset(asked.target, state.dataset).claim()
+    dataset = Dataset(asked.target, state.dataset)
+    dataset.claim()
+    dataset.drop_before(state.whole_since)  # where the last run was killed before it did
     return state
 
 

@@ -89,8 +89,9 @@ class Dataset:
         """
         try:
             self.folder.mkdir(exist_ok=True)
-            for left in self.folder.glob(".part-*.parquet.*.tmp"):
-                left.unlink()
+            for name in ("part-*.parquet", _MARK):
+                for left in self.folder.glob(f".{name}.*.tmp"):
+                    left.unlink()
             if self._owner() != self.name:
                 with replaced_file(self._mark) as file:
                     file.write(json.dumps({"dataset": self.name}).encode() + b"\n")
@@ -106,6 +107,20 @@ class Dataset:
     def parts(self, first: int, last: int) -> list[Path]:
         """The parts of some runs, the first and the last included."""
         return [part for part in parts_of(self.folder) if first <= run_of(part) <= last]
+
+    def drop_before(self, run: int) -> None:
+        """Remove parts that a later one holds too, those of runs before `run`.
+
+        Raises:
+            StorageError: They cannot be removed.
+        """
+        for part in self.parts(0, run - 1):
+            try:
+                part.unlink()
+            except OSError as error:
+                raise StorageError(
+                    f"cannot be removed ({error.strerror})", where=str(part)
+                ) from error
 
     @property
     def _mark(self) -> Path:
