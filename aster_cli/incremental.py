@@ -1,26 +1,22 @@
 """A log scored in runs: every row is final once, however the log was cut into them.
 
-Each machine has a lane. Rows that a late one may still come before wait in it as they are; those at
-or before the *watermark*, the newest time seen less the delay, have entered the machine's stream in
-the order of time. Whatever comes at or before the watermark after that is known already, or late.
+The state between two runs is a snapshot of every machine's lane, stream and event tracker, taken when
+all that is new has been read. Then the log is taken to end there: that gives the provisional rows.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from aster_cli.attribution import Attribution
 from aster_cli.errors import DataError
-from aster_cli.results import Clock, LogBatch, MachineId, Snapshot
-from aster_cli.scoring import LogScorer, ScoreSummary, Waiting
-
-SETTLED = 4096
-"""So many of the latest times of a machine are kept, to tell rows that are known from late ones."""
+from aster_cli.lanes import Lane
+from aster_cli.results import LogBatch, MachineId, Snapshot
+from aster_cli.scoring import LogScorer, ScoreSummary
+from aster_cli.waiting import Waiting
 
 _LONGEST = float(2**61)  # units of a clock; the largest delay that an int64 can be lessened by
 
@@ -42,110 +38,6 @@ class RunSummary(ScoreSummary):
     opened: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Lane:
-    """One machine's rows on their way into its stream and out of it.
-
-    Attributes:
-        pending: Rows after the watermark, in the order of time.
-        waiting: Rows in the stream of which not all is decided.
-        settled: The latest times that are decided for good: of rows in the stream, or late.
-        entered: Rows that have entered the stream.
-        newest: The newest time seen.
-        watermark: It never falls, even if the delay grows.
-        told: Events that earlier runs told of and that may come again.
-        touched: Whether this run brought it new rows.
-        overtaken: Whether this run brought it late ones.
-    """
-
-    pending: LogBatch
-    waiting: Waiting
-    settled: Clock
-    entered: int = 0
-    newest: int | float | None = None
-    watermark: int | float | None = None
-    told: list[str] = field(default_factory=list)
-    touched: bool = False
-    overtaken: bool = False
-
-    def admit(self, batch: LogBatch, delay: int | float) -> tuple[int, int]:
-        """Take the rows that are new, in the order they came; count the known and the late ones."""
-        time = batch.time
-        first = time[:1] if self.newest is None else np.array([self.newest], dtype=time.dtype)
-        before = np.maximum.accumulate(np.concatenate((first, time[:-1])))
-        passed = before - delay
-        if self.watermark is not None:
-            passed = np.maximum(passed, self.watermark)
-        fresh = time > passed
-        if self.newest is None:
-            fresh[0] = True
-        places = np.flatnonzero(fresh & ~np.isin(time, self.pending.time))
-        places = places[np.unique(time[places], return_index=True)[1]]  # the first of each time
-        others = np.delete(time, places)
-        new = batch.of(batch.machines[0], places)
-        known = np.isin(others, np.concatenate((self.settled, self.pending.time, new.time)))
-        if len(self.settled) == SETTLED:
-            known |= others < self.settled[0]
-        late = np.unique(others[~known])
-        self.settled = np.union1d(self.settled, late)[-SETTLED:]
-        if len(new):
-            self.pending = _by_time(_joined(self.pending, new))
-            self.newest = max(before[-1], time[-1]).item()
-            low = self.newest - delay
-            self.watermark = low if self.watermark is None else max(self.watermark, low)
-        self.touched |= len(new) > 0
-        self.overtaken |= len(late) > 0
-        return len(others) - len(late), len(late)
-
-    def enter(self, stop: int) -> LogBatch:
-        """Let the first `stop` pending rows into the stream; return them."""
-        machine, rows = self.pending.machines[0], np.arange(len(self.pending))
-        entering = self.pending.of(machine, rows[:stop], self.entered)
-        self.pending = self.pending.of(machine, rows[stop:])
-        self.settled = np.union1d(self.settled, entering.time)[-SETTLED:]
-        self.entered += stop
-        return entering
-
-    def snapshot(self) -> Snapshot:
-        """What it takes to go on from here."""
-        waiting, top = self.waiting, self.waiting.top
-        return {
-            "machine": list(self.pending.machines[0]),
-            "entered": self.entered,
-            "newest": self.newest,
-            "watermark": self.watermark,
-            "settled": self.settled.copy(),
-            "pending": _rows(self.pending) | {"values": self.pending.values.copy()},
-            "waiting": _rows(waiting.batch)
-            | {
-                "status": waiting.status.tolist(),
-                "score": waiting.score.copy(),
-                "top": [top.sensors.copy(), top.shares.copy(), top.directions.copy()],
-            },
-        }
-
-    @classmethod
-    def restored(cls, snapshot: Snapshot) -> "_Lane":
-        """The lane of a snapshot."""
-        machine, entered = tuple(snapshot["machine"]), snapshot["entered"]
-        pending, waiting = snapshot["pending"], snapshot["waiting"]
-        n = len(waiting["time"])
-        return cls(
-            pending=_batch(machine, pending, pending["values"], entered),
-            waiting=Waiting(
-                _batch(machine, waiting, np.zeros((n, 0)), entered - n),
-                np.array(waiting["status"], dtype=object),
-                waiting["score"],
-                Attribution(*waiting["top"]),
-            ),
-            settled=snapshot["settled"],
-            entered=entered,
-            newest=snapshot["newest"],
-            watermark=snapshot["watermark"],
-            told=snapshot["told"],
-        )
-
-
 class IncrementalScorer(LogScorer):
     """Scores what is new in a log.
 
@@ -161,9 +53,9 @@ class IncrementalScorer(LogScorer):
         units = min(delay * self._log.schema.units_per_second, _LONGEST)
         self._delay = {"i": math.ceil(units), "f": units}  # by the kind of the clock
         self._snapshots = {tuple(lane["machine"]): lane for lane in lanes}
-        self._lanes: dict[MachineId, _Lane] = {}
+        self._lanes: dict[MachineId, Lane] = {}
         for machine, snapshot in self._snapshots.items():
-            self._lanes[machine] = _Lane.restored(snapshot)
+            self._lanes[machine] = Lane.restored(snapshot)
             self._streams[machine] = self._open_stream(machine)
             self._streams[machine].restore(snapshot["stream"])
             self._trackers[machine] = self._open_tracker(machine)
@@ -205,12 +97,12 @@ class IncrementalScorer(LogScorer):
             self._require_growing(newest)
         yield from self._provisional()
 
-    def _admit(self, machine: MachineId, own: LogBatch) -> _Lane:
+    def _admit(self, machine: MachineId, own: LogBatch) -> Lane:
         lane = self._lanes.get(machine)
         if lane is None:
             none = own.of(machine, np.zeros(0, dtype=np.int64))
             waiting = Waiting.of(none, len(self._sensors))
-            lane = self._lanes[machine] = _Lane(none, waiting, none.time)
+            lane = self._lanes[machine] = Lane(none, waiting, none.time)
         before, now = lane.pending.keys.schema, own.keys.schema
         if before != now:
             name = next(name for name in now if before.get(name) != now[name])
@@ -227,16 +119,13 @@ class IncrementalScorer(LogScorer):
             self.summary.late_machines.append(machine)
         return lane
 
-    def _enter(self, lanes: dict[MachineId, _Lane], *, finish: bool) -> None:
+    def _enter(self, lanes: dict[MachineId, Lane], *, finish: bool) -> None:
         """Let rows into the streams: those up to the watermark, or all of them to finish."""
         due = []
         for machine, lane in lanes.items():
-            stop = len(lane.pending)
-            if not finish:
-                time, mark = lane.pending.time, lane.watermark
-                stop = 0 if mark is None else int(np.searchsorted(time, mark, side="right"))
+            stop = len(lane.pending) if finish else lane.passed()
             entering, stream = lane.enter(stop), self._stream_of(machine)
-            lane.waiting = _joined_waiting(lane.waiting, Waiting.of(entering, len(self._sensors)))
+            lane.waiting = lane.waiting.and_next(Waiting.of(entering, len(self._sensors)))
             due.append((stream, self._push(machine, entering, np.arange(stop))))
         self._judge(due)
         if finish:
@@ -251,7 +140,7 @@ class IncrementalScorer(LogScorer):
         lane = self._lanes[machine]
         n = lane.waiting.decided
         if n:
-            done, lane.waiting = _split(lane.waiting, n)
+            done, lane.waiting = lane.waiting.split(n)
             yield self._told(machine, self._table(done))
 
     def _provisional(self) -> Iterator[pl.DataFrame]:
@@ -300,62 +189,3 @@ class IncrementalScorer(LogScorer):
                     hint="without a time column rows are known by their number: "
                     "give the whole log again, grown",
                 )
-
-
-def _by_time(batch: LogBatch) -> LogBatch:
-    return batch.of(batch.machines[0], np.argsort(batch.time, kind="stable"))
-
-
-def _joined(one: LogBatch, other: LogBatch) -> LogBatch:
-    """Rows of one machine and the next ones."""
-    time: Any = np.concatenate((one.time, other.time))
-    return replace(
-        one,
-        keys=pl.concat((one.keys, other.keys)),
-        time=time,
-        machine_codes=np.zeros(len(one) + len(other), dtype=np.int32),
-        values=np.concatenate((one.values, other.values)),
-    )
-
-
-def _joined_waiting(one: Waiting, other: Waiting) -> Waiting:
-    """Rows that wait and the next ones; what their sensors measured is no longer needed."""
-    batches = [
-        replace(waiting.batch, values=np.zeros((len(waiting.batch), 0))) for waiting in (one, other)
-    ]
-    first_row = other.batch.first_row - len(one.batch)
-    return Waiting(
-        replace(_joined(*batches), first_row=first_row),
-        np.concatenate((one.status, other.status)),
-        np.concatenate((one.score, other.score)),
-        Attribution(
-            np.concatenate((one.top.sensors, other.top.sensors)),
-            np.concatenate((one.top.shares, other.top.shares)),
-            np.concatenate((one.top.directions, other.top.directions)),
-        ),
-    )
-
-
-def _split(waiting: Waiting, n: int) -> tuple[Waiting, Waiting]:
-    """The first `n` rows that wait, and the others."""
-
-    def some(rows: NDArray[np.int64]) -> Waiting:
-        batch, top = waiting.batch, waiting.top
-        return Waiting(
-            batch.of(batch.machines[0], rows, batch.first_row + (int(rows[0]) if len(rows) else n)),
-            waiting.status[rows],
-            waiting.score[rows],
-            Attribution(top.sensors[rows], top.shares[rows], top.directions[rows]),
-        )
-
-    rows = np.arange(len(waiting.batch))
-    return some(rows[:n]), some(rows[n:])
-
-
-def _rows(batch: LogBatch) -> Snapshot:
-    return {"keys": batch.keys, "time": batch.time.copy()}
-
-
-def _batch(machine: MachineId, rows: Snapshot, values: Any, first_row: int) -> LogBatch:
-    codes = np.zeros(len(rows["time"]), dtype=np.int32)
-    return LogBatch(first_row, rows["keys"], rows["time"], (machine,), codes, values, None)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aster_cli.attribution import TOP, Attribution, attribute, top_sensors_column
+from aster_cli.attribution import Attribution, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
@@ -26,6 +26,7 @@ from aster_cli.model.neighbours import NormalWindows, familiarity
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
+from aster_cli.waiting import Waiting
 
 READINGS = ("classifier", "window")
 """What is read off every window; see `aster_cli.calibration.join_readings`."""
@@ -118,36 +119,6 @@ class ScoreSummary:
     anomalies: int = 0
     unknown_machines: list[MachineId] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A log batch and what is decided of it so far.
-
-    Attributes:
-        batch: The rows.
-        status: ``(row,)`` None where nothing is decided.
-        score: ``(row,)`` NaN where there is none.
-        top: The leading sensors of every row that has a score.
-    """
-
-    batch: LogBatch
-    status: NDArray[np.object_]
-    score: FloatArray
-    top: Attribution
-
-    @classmethod
-    def of(cls, batch: LogBatch, n_sensors: int) -> "Waiting":
-        """Rows of which nothing is decided."""
-        n, top = len(batch), min(TOP, n_sensors)
-        zeros = (np.zeros((n, top), dtype) for dtype in (np.int32, np.float32, np.int8))
-        return cls(batch, np.full(n, None, dtype=object), np.full(n, np.nan), Attribution(*zeros))
-
-    @property
-    def decided(self) -> int:
-        """Rows before the first that is not decided."""
-        undecided = (row for row, status in enumerate(self.status) if status is None)
-        return next(undecided, len(self.batch))
 
 
 class LogScorer:

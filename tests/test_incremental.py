@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
-from aster_cli import incremental as incremental_room
+from aster_cli import lanes as lanes_room
 from aster_cli.config import MissingPolicy
 from aster_cli.errors import DataError
 from aster_cli.incremental import RunSummary
@@ -230,7 +230,7 @@ def test_what_is_kept_is_bounded(
     one: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It runs for years: the state must not grow with the log."""
-    monkeypatch.setattr(incremental_room, "SETTLED", 32)
+    monkeypatch.setattr(lanes_room, "SETTLED", 32)
     runs = Runs(one, tmp_path, delay=4 * MINUTE)
     log = wave(400)
     sizes = []
