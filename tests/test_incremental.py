@@ -215,6 +215,15 @@ def test_rows_wait_as_provisional_until_they_are_a_window(one: Detector, tmp_pat
     assert runs.scores["score"].null_count() == 0
 
 
+def test_a_sensor_that_is_silent_is_a_status_not_an_error(one: Detector, tmp_path: Path) -> None:
+    """It may only be out of order for an hour; the run after it must find its state."""
+    runs = Runs(one, tmp_path)
+    runs.give(wave(30).with_columns(s1=pl.lit(None, pl.Float64)))
+    assert runs.scores["status"].to_list() == ["missing"] * 30
+    runs.give(wave(60)[30:])
+    assert "ok" in runs.scores["status"].tail(30)
+
+
 def test_a_gap_makes_final_what_came_before_it(one: Detector, tmp_path: Path) -> None:
     """Nothing can follow on a row that a gap has cut off, so nobody needs to wait."""
     log = wave(40)
