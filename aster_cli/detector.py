@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -37,6 +37,7 @@ from aster_cli.config import DetectorConfig
 from aster_cli.defaults import resolve, training_steps
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
+from aster_cli.incremental import IncrementalScorer
 from aster_cli.logs import Log, LogSchema, open_log
 from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
@@ -50,7 +51,7 @@ from aster_cli.preparation import (
     segments_of,
     split_time,
 )
-from aster_cli.results import MachineId, Segment, Series
+from aster_cli.results import MachineId, Segment, Series, Snapshot
 from aster_cli.scaling import SensorScaling
 from aster_cli.scoring import BATCH_WINDOWS, LogScorer
 from aster_cli.training import Schedule, train
@@ -173,6 +174,24 @@ class Detector:
 
     def scorer(self, log: Log, device: str = "auto") -> LogScorer:
         """A scorer of an open log, whose tables stream in bounded memory."""
+        return LogScorer(log, **self._scoring_parts(log, device))
+
+    def incremental_scorer(
+        self, log: Log, lanes: list[Snapshot], *, delay: float = 0.0, device: str = "auto"
+    ) -> IncrementalScorer:
+        """A scorer of what is new in an open log.
+
+        Args:
+            log: The log as it is now.
+            lanes: The machines as the last run left them.
+            delay: How far a row may come after a later one, in seconds, or in units of a counter.
+            device: See `scorer`.
+        """
+        parts = self._scoring_parts(log, device)
+        return IncrementalScorer(log, delay=delay, lanes=lanes, **parts)
+
+    def _scoring_parts(self, log: Log, device: str) -> dict[str, Any]:
+        """What a scorer is made of, beside the log."""
         made = self.checkpoint
         schema, sensors = made.schema, made.schema.log.sensors
         blueprint = Blueprint(
@@ -191,16 +210,15 @@ class Detector:
                 sensors=sensors,
             )
 
-        return LogScorer(
-            log,
-            reader=blueprint.reader(Trained(made.adapter, made.weights), absent=absent),
-            calibration=made.calibration,
-            open_stream=lambda machine: open_stream(machine, made.scaling, schema, made.config),
-            open_tracker=open_tracker,
-            scaling=made.scaling,
-            sensors=sensors,
-            model_id=self.model_id,
-        )
+        return {
+            "reader": blueprint.reader(Trained(made.adapter, made.weights), absent=absent),
+            "calibration": made.calibration,
+            "open_stream": lambda machine: open_stream(machine, made.scaling, schema, made.config),
+            "open_tracker": open_tracker,
+            "scaling": made.scaling,
+            "sensors": sensors,
+            "model_id": self.model_id,
+        }
 
     def save(self, target: str | Path, *, force: bool = False) -> Manifest:
         """Write the model directory, whole or not at all.

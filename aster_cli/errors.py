@@ -3,11 +3,13 @@
 AsterError                  70  never raised itself; the command line catches this class only
 ├── UsageError               2  the call or the configuration does not make sense
 ├── StorageError             2  a file cannot be read, written or found
-│   └── LogFormatError       2  a file was read, but it is not the log it claims to be
+│   ├── LogFormatError       2  a file was read, but it is not the log it claims to be
+│   └── StateError           2  a state directory is damaged, newer, or of other scores or another model
 ├── BackboneError            2  the language model is not there, or is not what it should be
 ├── DataError                3  the log was read, but it does not fit the task
 │   └── SchemaMismatchError  3  the log does not fit the model; names both sides
-└── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
+├── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
+└── BusyError               75  another run holds the lock
 
 The number is the process's exit code. Exit codes 1 (anomalies found, only on request) and 130
 (interrupted) are outcomes, not errors.
@@ -56,6 +58,10 @@ class LogFormatError(StorageError):
     """A file was read, but its content is not the log that it claims to be."""
 
 
+class StateError(StorageError):
+    """A state directory is damaged, newer, or belongs to other scores or another model."""
+
+
 class BackboneError(AsterError):
     """The language model is not at hand, or is not what it should be."""
 
@@ -76,3 +82,9 @@ class ModelDirectoryError(AsterError):
     """A model directory is missing, written by a newer version, truncated or altered."""
 
     exit_code = 4
+
+
+class BusyError(AsterError):
+    """Another run holds the lock; it can be tried again."""
+
+    exit_code = 75

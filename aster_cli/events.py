@@ -6,14 +6,14 @@ the machine lie between them, and no gap.
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.attribution import TOP, Attribution
-from aster_cli.results import Event, FloatArray, MachineId, SensorShare
+from aster_cli.results import Event, FloatArray, MachineId, SensorShare, Snapshot
 
 
 def event_id(model_id: str, machine: MachineId, first: object) -> str:
@@ -37,6 +37,18 @@ class _Growing:
     severity: float = 0.0
     shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     directions: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+    def snapshot(self) -> Snapshot:
+        """Every field, the sensors' sums as lists of pairs."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        pairs = {name: list(values[name].items()) for name in ("shares", "directions")}
+        return values | pairs
+
+    @classmethod
+    def restored(cls, snapshot: Snapshot) -> "_Growing":
+        """The event of a snapshot."""
+        pairs = {name: defaultdict(float, snapshot[name]) for name in ("shares", "directions")}
+        return cls(**(snapshot | pairs))
 
 
 class EventTracker:
@@ -127,6 +139,31 @@ class EventTracker:
         if self._growing and self._rows_seen - self._last_anomaly - 1 > self._merge_gap:
             self._close(still_open=False)
         return names
+
+    @property
+    def open_event(self) -> str | None:
+        """The name of the event that may still grow."""
+        return None if self._growing is None else self._growing.event_id
+
+    def snapshot(self) -> Snapshot:
+        """What it takes to go on from here; events that are closed are not part of it."""
+        return {
+            "rows_seen": self._rows_seen,
+            "last_time": self._last_time,
+            "gaps_seen": self._gaps_seen,
+            "last_anomaly": self._last_anomaly,
+            "last_stretch": self._last_stretch,
+            "growing": None if self._growing is None else self._growing.snapshot(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of a tracker that was opened alike."""
+        growing = snapshot["growing"]
+        self._rows_seen, self._last_time = snapshot["rows_seen"], snapshot["last_time"]
+        self._gaps_seen = snapshot["gaps_seen"]
+        self._last_anomaly = snapshot["last_anomaly"]
+        self._last_stretch = snapshot["last_stretch"]
+        self._growing = None if growing is None else _Growing.restored(growing)
 
     def finish(self) -> None:
         """The log has ended; an event near its end is still open."""

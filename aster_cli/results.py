@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,10 @@ Status = Literal["ok", "provisional", "gap", "missing", "short"]
 FloatArray = NDArray[np.float64]
 Clock = NDArray[np.int64] | NDArray[np.float64]
 """Instants as numbers that can be subtracted; see `LogBatch.time`."""
+
+Snapshot = dict[str, Any]
+"""What something holds, to go on from: plain values, times, arrays, frames, and lists and dicts of
+them. Arrays are copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,18 @@ class LogBatch:
             if end > start:
                 yield machine, order[start:end]
             start = end
+
+    def of(self, machine: MachineId, rows: NDArray[np.int64], first_row: int = 0) -> "LogBatch":
+        """Some rows of one machine as a batch of their own, without labels."""
+        return LogBatch(
+            first_row=first_row,
+            keys=self.keys[rows],
+            time=self.time[rows],
+            machines=(machine,),
+            machine_codes=np.zeros(len(rows), dtype=np.int32),
+            values=self.values[rows],
+            labels=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ does not grow with the log.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aster_cli.attribution import TOP, Attribution, attribute, top_sensors_column
+from aster_cli.attribution import Attribution, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
@@ -26,6 +26,7 @@ from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
+from aster_cli.waiting import Waiting
 
 READINGS = ("classifier", "window")
 """What is read off every window; see `aster_cli.calibration.join_readings`."""
@@ -120,22 +121,6 @@ class ScoreSummary:
     events: list[Event] = field(default_factory=list)
 
 
-class _Waiting:
-    """A log batch and what is decided of it so far."""
-
-    def __init__(self, batch: LogBatch, n_top: int) -> None:
-        n = len(batch)
-        self.batch = batch
-        self.undecided = n
-        self.status = np.full(n, "ok", dtype=object)
-        self.score = np.full(n, np.nan)
-        self.top = Attribution(
-            np.zeros((n, n_top), np.int32),
-            np.zeros((n, n_top), np.float32),
-            np.zeros((n, n_top), np.int8),
-        )
-
-
 class LogScorer:
     """Scores one log.
 
@@ -173,7 +158,7 @@ class LogScorer:
         self._model_id = model_id
         self._streams: dict[MachineId, MachineStream] = {}
         self._trackers: dict[MachineId, EventTracker] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self.summary = ScoreSummary()
 
     def tables(self) -> Iterator[pl.DataFrame]:
@@ -195,13 +180,13 @@ class LogScorer:
         seen = self._absent.copy()
         for batch in self._log.batches():
             seen |= ~np.isnan(batch.values).all(axis=0)
-            self._waiting.append(_Waiting(batch, min(TOP, len(self._sensors))))
+            self._waiting.append(Waiting.of(batch, len(self._sensors)))
             machines = list(batch.by_machine())
             self._judge([(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines])
             end = batch.first_row + len(batch)
             ended = [self._streams.pop(m) for m, _ in machines if last_rows[m] < end]
             self._judge([(stream, stream.finish()) for stream in ended])
-            while self._waiting and not self._waiting[0].undecided:
+            while self._waiting and self._waiting[0].decided == len(self._waiting[0].batch):
                 yield self._table(self._waiting.popleft())
         self._require_values(seen)
         for tracker in self._trackers.values():
@@ -225,6 +210,11 @@ class LogScorer:
                 self.summary.unknown_machines.append(machine)
         return self._streams[machine]
 
+    def _tracker_of(self, machine: MachineId) -> EventTracker:
+        if machine not in self._trackers:
+            self._trackers[machine] = self._open_tracker(machine)
+        return self._trackers[machine]
+
     def _push(
         self, machine: MachineId, batch: LogBatch, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
@@ -245,21 +235,24 @@ class LogScorer:
             part = readings.part(start, start + len(windows))
             start += len(windows)
             for rows in stream.take_in(part):
-                self._note(rows)
+                self._note(rows, self._waiting_for(stream.machine))
 
-    def _note(self, rows: DecidedRows) -> None:
+    def _waiting_for(self, machine: MachineId) -> Iterable[Waiting]:
+        """The batches that a machine's rows may be in."""
+        return self._waiting
+
+    def _note(self, rows: DecidedRows, batches: Iterable[Waiting]) -> None:
         """Write decided rows into the batches that wait for them."""
         scored = rows.status == "ok"
         score = join_readings(rows.readings, self._calibration.readings) if scored else None
         # a sensor that the log lacks cannot be to blame
         top = attribute(np.where(self._absent, 0.0, rows.residual)) if scored else None
-        for waiting in self._waiting:
+        for waiting in batches:
             first = waiting.batch.first_row
             low, high = np.searchsorted(rows.numbers, (first, first + len(waiting.batch)))
             if low == high:
                 continue
             places = rows.numbers[low:high] - first
-            waiting.undecided -= int(high - low)
             waiting.status[places] = rows.status
             if score is not None and top is not None:
                 waiting.score[places] = score[low:high]
@@ -267,7 +260,7 @@ class LogScorer:
                 waiting.top.shares[places] = top.shares[low:high]
                 waiting.top.directions[places] = top.directions[low:high]
 
-    def _table(self, done: _Waiting) -> pl.DataFrame:
+    def _table(self, done: Waiting) -> pl.DataFrame:
         """The output rows of a batch, whose rows are all decided."""
         batch, n = done.batch, len(done.batch)
         severity, threshold = np.full(n, np.nan), np.zeros(n)
@@ -303,15 +296,13 @@ class LogScorer:
         self,
         machine: MachineId,
         places: NDArray[np.int64],
-        done: _Waiting,
+        done: Waiting,
         anomalous: NDArray[np.bool_],
         severity: FloatArray,
         events: list[str | None],
     ) -> None:
         """Follow a machine's anomalous rows and write the names of their events."""
-        tracker = self._trackers.get(machine)
-        if tracker is None:
-            tracker = self._trackers[machine] = self._open_tracker(machine)
+        tracker = self._tracker_of(machine)
         among = np.flatnonzero(anomalous[places])
         rows = places[among]
         names = tracker.follow(

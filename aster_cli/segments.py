@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.config import MissingPolicy
-from aster_cli.results import Clock, FloatArray
+from aster_cli.results import Clock, FloatArray, Snapshot
 
 _TOLERANCE = 1e-9  # of a period: a step of exactly max_gap periods is no gap, also in floats
 
@@ -77,6 +77,23 @@ class Segmenter:
         numbers, clock, values = self._held
         self._held = None
         return self._prepare(numbers, clock, values, len(clock))
+
+    def snapshot(self) -> Snapshot:
+        """What it takes to go on from here."""
+        return {
+            "known": self._known.copy(),
+            "known_at": self._known_at.copy(),
+            "origin": None if self._origin is None else np.asarray(self._origin).item(),
+            "last_time": float(self._last_time),
+            "held": None if self._held is None else [part.copy() for part in self._held],
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot."""
+        self._known, self._known_at = snapshot["known"], snapshot["known_at"]
+        self._origin, self._last_time = snapshot["origin"], snapshot["last_time"]
+        held = snapshot["held"]
+        self._held = None if held is None else (held[0], held[1], held[2])
 
     def _prepare(
         self, numbers: NDArray[np.int64], clock: FloatArray, values: FloatArray, decided: int

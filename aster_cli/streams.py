@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.config import MissingPolicy
-from aster_cli.results import Clock, FloatArray, MachineId, Status
+from aster_cli.results import Clock, FloatArray, MachineId, Snapshot, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.segments import PreparedRows, Segmenter
 from aster_cli.windows import sliding, window_starts
@@ -133,6 +133,24 @@ class _OpenSegment:
         self.expected, self.counts = self.expected[let_go:].copy(), self.counts[let_go:].copy()
         return decided
 
+    def snapshot(self) -> Snapshot:
+        """What it takes to go on from here; no windows may be out."""
+        return {
+            "held": self.held,
+            "decided": self.decided,
+            "due": self.due,
+            "numbers": self.numbers.copy(),
+            "scaled": self.scaled.copy(),
+            "sums": {name: sums.copy() for name, sums in self.sums.items()},
+            "expected": self.expected.copy(),
+            "counts": self.counts.copy(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot."""
+        for name, value in snapshot.items():
+            setattr(self, name, value)
+
 
 class MachineStream:
     """One machine's way from rows to readings.
@@ -168,13 +186,11 @@ class MachineStream:
         self._closing: list[_OpenSegment] = []
         self._any_gap = False
         self._missing: list[NDArray[np.int64]] = []
-        self.rows_seen = 0
 
     def push(
         self, numbers: NDArray[np.int64], time: Clock, values: FloatArray
     ) -> NDArray[np.float32]:
         """Take rows; return the windows that are due, ``(window, size, sensor)``."""
-        self.rows_seen += len(numbers)
         return self._hand_out(self._segmenter.push(numbers, time, values))
 
     def finish(self) -> NDArray[np.float32]:
@@ -205,6 +221,20 @@ class MachineStream:
         if open_is_closing:
             self._open = _OpenSegment(*self._shape)
         return [rows for rows in decided if len(rows.numbers)]
+
+    def snapshot(self) -> Snapshot:
+        """What it takes to go on from here; the readings of all windows must have been taken in."""
+        return {
+            "segmenter": self._segmenter.snapshot(),
+            "open": self._open.snapshot(),
+            "any_gap": self._any_gap,
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of a stream that was opened alike."""
+        self._segmenter.restore(snapshot["segmenter"])
+        self._open.restore(snapshot["open"])
+        self._any_gap = snapshot["any_gap"]
 
     def _hand_out(self, rows: PreparedRows) -> NDArray[np.float32]:
         """Sort prepared rows into segments and collect the windows that are due."""

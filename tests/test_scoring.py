@@ -14,10 +14,10 @@ from torch import Tensor
 
 from aster_cli import Detector
 from aster_cli.calibration import evidence
-from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.config import ColumnConfig, ModelConfig, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
-from aster_cli.model.aster import Reading
+from aster_cli.model.aster import Reading, build_network
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
 from aster_cli.results import LogBatch
@@ -351,6 +351,28 @@ def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPat
     read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy())
     by_hand = np.repeat([1.0, -3.0, 1.0, 1.0], tiny.PATCH_SIZE)
     np.testing.assert_array_equal(read.rows["classifier"], [by_hand, by_hand])
+
+
+def test_a_windows_place_in_the_batch_does_not_change_a_bit() -> None:
+    """In another run a window meets others, and lies elsewhere among them: at the edges of a matrix
+    product as well as inside. Its readings are its own."""
+    size, sensors, places = 24, 7, 64
+    torch.manual_seed(0)
+    config = ModelConfig(window_size=size, latent_width=16, backbone="none")
+    network = build_network(config, sensors, None).eval()
+    reader = WindowReader(
+        network, NormalWindows(torch.randn(500, size, sensors), torch.eye(sensors)), CPU, places
+    )
+    one = torch.randn(1, size, sensors).numpy()
+    alone = reader.read(one)
+    others = torch.randn(places, size, sensors).numpy()
+    for place in (0, 1, 7, 31, 62, 63):
+        windows = others.copy()
+        windows[place] = one[0]
+        read = reader.read(windows)
+        for name in READINGS:
+            np.testing.assert_array_equal(read.rows[name][place], alone.rows[name][0])
+        np.testing.assert_array_equal(read.expected[place], alone.expected[0])
 
 
 def test_a_reader_against_other_windows_is_the_same_network() -> None:

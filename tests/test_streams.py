@@ -52,9 +52,12 @@ def open_stream(*, stride: int, policy: MissingPolicy = "previous") -> MachineSt
 
 
 def run(
-    time: Any, values: Any, cuts: tuple[int, ...] = (), **options: Any
+    time: Any, values: Any, cuts: tuple[int, ...] = (), *, resumed: bool = False, **options: Any
 ) -> tuple[dict[int, Row], list[int]]:
-    """Send a log through; return its rows by number, and how many rows waited after each batch."""
+    """Send a log through; return its rows by number, and how many rows waited after each batch.
+
+    `resumed`: after each batch another stream goes on from a snapshot.
+    """
     stream = open_stream(**options)
     decided: dict[int, Row] = {}
     waiting = []
@@ -71,6 +74,10 @@ def run(
     for start, stop in itertools.pairwise(edges):
         note(stream.push(np.arange(start, stop), time[start:stop], values[start:stop]))
         waiting.append(stop - len(decided))
+        if resumed:
+            snapshot = stream.snapshot()
+            stream = open_stream(**options)
+            stream.restore(snapshot)
     note(stream.finish())
     return decided, waiting
 
@@ -156,8 +163,9 @@ def test_streamed_rows_equal_the_rule(
     expected = oracle(time, values, stride=stride, policy=policy)
     cuts = data.draw(cuts_of(len(time)))
     for batches in ((), cuts, tuple(range(1, len(time)))):
-        decided, _ = run(time, values, batches, stride=stride, policy=policy)
-        assert decided == expected
+        for resumed in (False, True):
+            decided, _ = run(time, values, batches, resumed=resumed, stride=stride, policy=policy)
+            assert decided == expected
 
 
 @settings(max_examples=40)

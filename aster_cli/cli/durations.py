@@ -16,7 +16,7 @@ SECONDS = {
 }
 
 
-def parse_period(text: str | None) -> float | None:
+def parse_period(text: str | None, flag: str = "--freq") -> float | None:
     """Seconds of ``10s``, ``5min`` or ``1.5h``; a bare number is seconds, or counter units.
 
     Raises:
@@ -27,6 +27,6 @@ def parse_period(text: str | None) -> float | None:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
     if match is None or match[2] not in {"", *SECONDS}:
         raise UsageError(
-            f"{text!r} is no period", where="--freq", hint="give a number and ms, s, min, h or d"
+            f"{text!r} is no period", where=flag, hint="give a number and ms, s, min, h or d"
         )
     return float(match[1]) * SECONDS.get(match[2], 1.0)

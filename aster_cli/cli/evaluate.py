@@ -15,6 +15,7 @@ from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
 from aster_cli.errors import UsageError
 from aster_cli.logs import open_log, read_scores
+from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.results import Segment
@@ -157,7 +158,12 @@ def _gather(
     case: Case, console: Console
 ) -> tuple["Truth", pl.DataFrame, list[Segment], list[Segment]]:
     """The labels, the scores, and the normal and labelled segments that baselines need."""
-    from aster_cli.evaluation.comparison import scores_with_labels, segments, truth_of
+    from aster_cli.evaluation.comparison import (
+        in_order_of,
+        scores_with_labels,
+        segments,
+        truth_of,
+    )
 
     if case.model is None and case.scores is None:
         if case.normal:
@@ -190,4 +196,6 @@ def _gather(
             table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
         else:
             table = read_scores(str(case.scores))
+            if parts_of(Path(str(case.scores))):
+                table = in_order_of(log, table)
         return truth_of(log), table, peers, segments(log, rules) if peers else []

@@ -12,6 +12,7 @@ from aster_cli.cli.showing import show_json
 from aster_cli.config import TimeConfig
 from aster_cli.inspection import inspect_log, inspect_scores
 from aster_cli.logs import is_scores_file, open_log
+from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stdout_console
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report
@@ -44,7 +45,11 @@ def inspect(
     if len(paths) == 1 and is_model(path):
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
-    elif len(paths) == 1 and path.is_file() and is_scores_file(paths[0], input_format=input_format):
+    elif (
+        len(paths) == 1
+        and (path.is_file() or parts_of(path))
+        and is_scores_file(paths[0], input_format=input_format)
+    ):
         scores = inspect_scores(path)
         found, view = scores.to_dict(), scores_report(scores)
     else:

@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ import typer
 from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
+from aster_cli.cli.durations import parse_period
+from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import LogFormat
 from aster_cli.errors import UsageError
@@ -34,7 +37,7 @@ def score(
             "--output",
             metavar="FILE",
             help="Where score rows go, its suffix says how; - is standard output. If unset: CSV "
-            "into a pipe, a summary on a terminal.",
+            "into a pipe, a summary on a terminal. With --state a directory, one part a run.",
             show_default=False,
         ),
     ] = None,
@@ -59,8 +62,42 @@ def score(
             help="Go on where the log lacks sensors: they are taken to be as usual.",
         ),
     ] = False,
+    state: Annotated[
+        Path | None,
+        options.flag(
+            "--state",
+            metavar="DIR",
+            help="Score only what is new since the last run with this directory.",
+            show_default=False,
+        ),
+    ] = None,
+    delay: Annotated[
+        str | None,
+        options.flag(
+            "--delay",
+            metavar="PERIOD",
+            help="With --state: how far a row may come after a later one: 10s, 5min, 1h, or a "
+            "number for counters.",
+            show_default=False,
+        ),
+    ] = None,
+    rescore: Annotated[
+        bool,
+        options.flag(
+            "--rescore",
+            help="With --state: start anew, with another model, say; new scores supersede old ones.",
+        ),
+    ] = False,
+    compact: Annotated[
+        bool,
+        options.flag("--compact", help="With --state: make one part of all parts of -o."),
+    ] = False,
     exit_code: Annotated[
-        bool, options.flag("--exit-code", help="Exit with 1 when anomalies were found.")
+        bool,
+        options.flag(
+            "--exit-code",
+            help="Exit with 1 when anomalies were found; with --state, when an event is new.",
+        ),
     ] = False,
     device: options.Device = "auto",
     config: options.Config = None,
@@ -71,6 +108,17 @@ def score(
 ) -> None:
     """Score logs with a trained detector: one row out for every row in, in their order."""
     console = stderr_console(no_color=no_color, quiet=quiet or json)
+    given = {"--delay": delay is not None, "--rescore": rescore, "--compact": compact}
+    require_sense(
+        state,
+        output,
+        needless=[name for name, is_given in given.items() if is_given],
+        against={
+            "--output-format": output_format is not None,
+            "--sort": sort,
+            "--duplicates": duplicates is not None,
+        },
+    )
     card = read_card(model)
     on_terminal = output is None and (json or sys.stdout.isatty())
     target = None if on_terminal else output or "-"
@@ -80,14 +128,35 @@ def score(
         card.config.columns, time_col=time_col, id_col=id_col, id_from_path=id_from_path
     )
     time = card.config.time.changed(duplicates=duplicates, sort=sort)
-    with open_log(
+    open_it = partial(
+        open_log,
         logs,
         columns,
         time,
         expected=card.schema.log,
         input_format=input_format,
         allow_missing_sensors=allow_missing_sensors,
-    ) as log:
+    )
+    if state is not None:
+        asked = Resumption(
+            model=model,
+            model_id=card.manifest.model_id,
+            state=state,
+            target=Path(str(output)),
+            delay=parse_period(delay, "--delay") or 0.0,
+            rescore=rescore,
+            compact=compact,
+            device=device,
+        )
+        run, name = resume(asked, open_it, console)
+        if json:
+            show_json({"model_id": card.manifest.model_id, **asdict(run)})
+        elif run.rows:
+            console.print(score_summary(run, name=name))
+        if exit_code and run.opened:
+            raise typer.Exit(ANOMALIES_FOUND)
+        return
+    with open_it() as log:
         _require_other(target, log)
         say_notes(console, log.notes)
         with (

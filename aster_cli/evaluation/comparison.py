@@ -14,6 +14,7 @@ from aster_cli.evaluation.metrics import Metrics, evaluate
 from aster_cli.logs import SCORE_DTYPES, Log, is_scores_file, read_scores
 from aster_cli.logs.cells import parse_leniently
 from aster_cli.logs.clock import to_instants
+from aster_cli.logs.schema import listed
 from aster_cli.preparation import collect, sampling_period, segments_of
 from aster_cli.results import MachineId, Segment
 from aster_cli.scaling import SensorScaling
@@ -144,6 +145,45 @@ def compare(truth: Truth, scores: pl.DataFrame, *, point_adjusted: bool = False)
         scores["threshold"].to_numpy(),
         point_adjusted=point_adjusted,
     )
+
+
+def in_order_of(log: Log, scores: pl.DataFrame) -> pl.DataFrame:
+    """Give every row of a log its scores, from a table that is in another order.
+
+    Raises:
+        DataError: A row has none, or machines are told apart by other columns.
+    """
+    keys = log.input_keys
+    if keys is None:
+        keys = pl.concat([batch.keys for batch in log.batches()])
+    ids = [name for name in scores.columns if name not in (*SCORE_DTYPES, "timestamp")]
+    if sorted(ids) != sorted(keys.columns[1:]):
+        raise DataError(
+            f"its machines are told apart by {listed(ids) or 'nothing'}, those of the labelled log "
+            f"by {listed(keys.columns[1:]) or 'nothing'}",
+            where="the scores",
+            hint="name the columns with --id-col",
+        )
+
+    def instants(table: pl.DataFrame) -> pl.DataFrame:
+        text = [pl.col(name).cast(pl.String).alias(f"id {name}") for name in ids]
+        return table.select(_comparable(table["timestamp"]).alias("instant"), *text)
+
+    wanted = instants(keys)
+    found = wanted.join(
+        pl.concat((instants(scores), scores), how="horizontal"),
+        on=wanted.columns,
+        how="left",
+        maintain_order="left",
+    ).select(scores.columns)
+    if found["status"].null_count():
+        row = int(found["status"].is_null().arg_true()[0])
+        raise DataError(
+            f"has no score of row {row + 1}, {keys['timestamp'][row]}",
+            where="the scores",
+            hint="score this very log",
+        )
+    return found
 
 
 def _comparable(times: pl.Series) -> pl.Series:

@@ -77,6 +77,15 @@ class Log:
             return self._stream(rows, RisingTime())
         return self._arranged.batches(rows)
 
+    def as_found(self, rows: int = BATCH_ROWS) -> Iterator[LogBatch]:
+        """Stream the log like `batches`, but in whatever order of time it has; nothing is arranged.
+
+        Raises:
+            LogFormatError: A cell cannot be read.
+            DataError: A row has no time, no id or no proper label.
+        """
+        return self._stream(rows, None)
+
     @property
     def alias(self) -> NDArray[np.int64] | None:
         """For every input row, the row of `batches` that stands for it; None if it is that row."""

@@ -6,6 +6,7 @@ import polars as pl
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError
+from aster_cli.logs.dataset import latest, parts_of
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.sources import STDIN, find_sources, remove_temporary
 
@@ -28,6 +29,9 @@ SCORE_DTYPES: dict[str, pl.DataType] = {
 def read_scores(path: str) -> pl.DataFrame:
     """Read a scores file, or all of them in a directory, in the order of their names.
 
+    Of a directory that `aster score --state` writes, only its parts are read, and of rows that several
+    parts have the last one counts.
+
     Returns:
         ``timestamp``, the id columns and those of `SCORE_DTYPES`, in the file's order.
 
@@ -35,9 +39,11 @@ def read_scores(path: str) -> pl.DataFrame:
         StorageError: There is no such file.
         LogFormatError: It is no scores file, or has no rows.
     """
-    sources = find_sources([path])
+    parts = parts_of(Path(path))
+    sources = find_sources([str(part) for part in parts] or [path])
     try:
-        return pl.concat([_read(open_reader(source)) for source in sources], how="vertical_relaxed")
+        frames = [_read(open_reader(source)) for source in sources]
+        return latest(frames, SCORE_DTYPES) if parts else pl.concat(frames, how="vertical_relaxed")
     finally:
         remove_temporary(sources)
 

@@ -103,6 +103,15 @@ def unknown_machines(machines: Sequence[MachineId]) -> tuple[str, ...]:
     return (f"not known from training, so taken as the average of machines that are: {names}",)
 
 
+def late_rows(rows: int, machines: Sequence[MachineId]) -> tuple[str, ...]:
+    """A note on rows that came too late to be scored, where there are any."""
+    if not rows:
+        return ()
+    names = listed([machine_name(machine) for machine in machines if machine], _MOST_ROWS)
+    of_whom = f" of {names}" if names else ""
+    return (f"{count(rows, 'row')}{of_whom} came later than --delay allows, and are left out",)
+
+
 def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> RenderableType:
     """Everything that is known of a scores file."""
     span = until(moment(report.start), moment(report.end))

@@ -1,0 +1,191 @@
+"""One run of ``aster score --state``: what is new is scored, written, and only then remembered."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+
+from aster_cli.cli.showing import say_notes
+from aster_cli.errors import StateError, UsageError
+from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
+from aster_cli.logs.dataset import Dataset, last_run, latest
+from aster_cli.logs.writers import STDOUT, SUFFIXES
+from aster_cli.render.progress import scoring_progress
+from aster_cli.render.scores import late_rows, unknown_machines
+from aster_cli.state import State, StateDirectory
+
+if TYPE_CHECKING:
+    from aster_cli.incremental import RunSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What is asked of a run.
+
+    Attributes:
+        model: The model directory.
+        model_id: What it holds.
+        state: The state directory.
+        target: The directory of the scores.
+        delay: See `aster_cli.incremental.IncrementalScorer`.
+        rescore: Whether to start anew.
+        compact: Whether to make one part of all.
+        device: What to score on.
+    """
+
+    model: Path
+    model_id: str
+    state: Path
+    target: Path
+    delay: float
+    rescore: bool
+    compact: bool
+    device: str
+
+
+def require_sense(
+    state: Path | None,
+    output: str | None,
+    *,
+    needless: Sequence[str],
+    against: Mapping[str, bool],
+) -> None:
+    """Refuse flags that mean nothing with, or without, ``--state``.
+
+    Args:
+        state: The state directory, if there is one.
+        output: Where scores go.
+        needless: Flags given that mean nothing without a state.
+        against: Flags that mean nothing with one, and whether they are given.
+    """
+    if state is None:
+        if needless:
+            raise UsageError("means nothing alone", where=needless[0], hint="give --state too")
+        return
+    for flag, is_given in against.items():
+        if is_given:
+            raise UsageError("means nothing with --state", where=flag, hint="leave it out")
+    if output is None or output == STDOUT or Path(output).suffix.lower() in SUFFIXES:
+        raise UsageError(
+            "with --state scores go into a directory, a file a run",
+            where="-o" if output is None else repr(output),
+            hint="name one with -o, such as scores/",
+        )
+    for path in (state, Path(output)):
+        if path.exists() and not path.is_dir():
+            raise UsageError("is no directory", where=repr(str(path)), hint="name another")
+    if state.resolve() == Path(output).resolve():
+        raise UsageError(
+            "cannot hold the scores too", where=f"--state {state}", hint="name another with -o"
+        )
+
+
+def resume(
+    asked: Resumption, open_it: Callable[[], Log], console: Console
+) -> tuple["RunSummary", str]:
+    """Score what is new in a log, and write it; return the summary and the log's name.
+
+    The part is in place before the state knows of it: killed in between, the run is done again and
+    its part replaced.
+
+    Raises:
+        BusyError: Another run is at work with this state.
+        StateError: The state or the scores are damaged, or of another model.
+    """
+    home = StateDirectory(asked.state)
+    with open_it() as log, home.locked() as interrupted:
+        if interrupted is not None:
+            say_notes(
+                console,
+                [
+                    f"the last run (process {interrupted}) was interrupted; what it left is done anew"
+                ],
+            )
+        _require_outside(asked.target, log)
+        state = _begin(asked, home)
+        dataset = Dataset(asked.target, state.dataset)
+        say_notes(console, log.notes)
+        with scoring_progress(console, log) as advance:
+            # torch and all that comes with it: only from here on
+            from aster_cli.detector import Detector
+
+            detector = Detector.load(asked.model)
+            scorer = detector.incremental_scorer(
+                log, state.lanes, delay=asked.delay, device=asked.device
+            )
+            written, whole_since = _write(dataset, state, scorer.tables(advance), asked.compact)
+        if written or scorer.changed:
+            run = state.run + written
+            home.write(replace(state, run=run, whole_since=whole_since, lanes=scorer.lanes()))
+        dataset.drop_before(whole_since)
+    summary = scorer.summary
+    say_notes(console, unknown_machines(summary.unknown_machines))
+    say_notes(console, late_rows(summary.late, summary.late_machines))
+    if not summary.rows:
+        say_notes(console, ["nothing is new since the last run"])
+    return summary, log.name
+
+
+def _begin(asked: Resumption, home: StateDirectory) -> State:
+    """The state to go on from; a new one is written, and the target made its own, before any part."""
+    try:
+        found = home.read()
+    except StateError:
+        if not asked.rescore:
+            raise
+        found = None
+    if asked.rescore:
+        # numbers go on, so that what is scored anew supersedes what was
+        run = last_run(asked.target) if found is None else found.run
+        state = State(asked.model_id, run=run)
+    else:
+        state = found or State(asked.model_id)
+        if state.model_id != asked.model_id:
+            raise StateError(
+                f"is of model {state.model_id}, and {asked.model} is {asked.model_id}",
+                where=str(asked.state),
+                hint="give the model it is of, or start anew with --rescore",
+            )
+        Dataset(asked.target, state.dataset).check(state.run)
+    if state is not found:
+        home.write(state)
+    dataset = Dataset(asked.target, state.dataset)
+    dataset.claim()
+    dataset.drop_before(state.whole_since)  # where the last run was killed before it did
+    return state
+
+
+def _write(
+    dataset: Dataset, state: State, tables: Iterator[pl.DataFrame], compact: bool
+) -> tuple[bool, int]:
+    """Write the run's part, if there is anything to write; tell whether, and what holds it all."""
+    part = dataset.part(state.run + 1)
+    earlier = dataset.parts(0, state.run)
+    first = next(tables, None)
+    if first is not None:
+        tables = chain((first,), tables)
+    if compact and len(earlier) + (first is not None) > 1:
+        before = [read_scores(str(path)) for path in earlier]
+        tables = iter((latest([*before, *tables], SCORE_DTYPES),))
+    elif first is None:
+        part.unlink(missing_ok=True)  # of a run that was never committed
+        return False, state.whole_since
+    else:
+        compact = False
+    with open_writer(str(part)) as out:
+        for table in tables:
+            out.write(table)
+    return True, state.run + 1 if compact else state.whole_since
+
+
+def _require_outside(target: Path, log: Log) -> None:
+    """Refuse to put scores among the logs that they are of."""
+    folder = target.resolve()
+    if any(source.path.resolve().is_relative_to(folder) for source in log.sources):
+        raise UsageError(
+            "holds the log itself", where=repr(str(target)), hint="name another directory with -o"
+        )
