@@ -7,7 +7,7 @@ offender; `open_writer` writes frames of scores. Neither knows torch.
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_log
 from aster_cli.logs.schema import LogSchema
-from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, is_scores_file, read_scores
+from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, ScoresFile, is_scores_file, read_scores
 from aster_cli.logs.sources import Source, find_sources
 from aster_cli.logs.writers import Writer, open_writer
 
@@ -16,6 +16,7 @@ __all__ = [
     "TOP_SENSORS",
     "Log",
     "LogSchema",
+    "ScoresFile",
     "Source",
     "Writer",
     "find_sources",
