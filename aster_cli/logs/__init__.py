@@ -4,6 +4,7 @@
 offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
+from aster_cli.logs.incidents import Incident, read_incidents
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_log
 from aster_cli.logs.schema import LogSchema
@@ -14,6 +15,7 @@ from aster_cli.logs.writers import Writer, open_writer
 __all__ = [
     "SCORE_DTYPES",
     "TOP_SENSORS",
+    "Incident",
     "Log",
     "LogSchema",
     "ScoresFile",
@@ -23,5 +25,6 @@ __all__ = [
     "is_scores_file",
     "open_log",
     "open_writer",
+    "read_incidents",
     "read_scores",
 ]
