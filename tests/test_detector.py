@@ -396,7 +396,7 @@ def test_known_incidents_teach_nothing(tmp_path: Path) -> None:
     the same; and it tells how many they were."""
     (tmp_path / "incidents.csv").write_text(
         "start,end\n2024-03-01 01:40,2024-03-01 01:45\n2024-03-01 04:30,2024-03-01 04:33\n"
-        "1999-01-01,1999-01-02\n"
+        "1999-01-01 00:00,1999-01-02 00:00\n"
     )
     found = []
     for level in (0.0, 50.0):

@@ -188,7 +188,9 @@ def test_no_segment_and_no_fill_reaches_across_an_incident(policy: Any) -> None:
     """One bad second leaves a gap: neither a window nor a filled cell may bridge it."""
     values = np.arange(20.0)
     values[[9, 11]] = NAN
-    (left,), rows, met = skip([series_of(values)], Incident({}, 10 * SECOND, 10 * SECOND))
+    (left,), rows, met = skip(
+        [series_of(values, machine=("a",))], Incident({}, 10 * SECOND, 10 * SECOND)
+    )
     assert (rows, met) == (1, 1)
     cut = segments_of(left, LONGEST, policy)
     assert [segment.numbers.tolist() for segment in cut] == (
@@ -227,7 +229,7 @@ def test_a_machine_may_be_left_out_but_not_all() -> None:
 
 def test_without_incidents_the_log_is_as_it_was() -> None:
     """To the clock."""
-    one = series_of(np.zeros(9))
+    one = series_of(np.zeros(9), machine=("a",))
     (left,), rows, met = skip([one])
     assert (rows, met) == (0, 0)
     assert left.time.tolist() == one.time.tolist()

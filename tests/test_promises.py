@@ -104,15 +104,15 @@ def error_of(rate: float, *counts: float) -> float:
 
 @pytest.mark.parametrize("method", [ScoreTable.quantile, pot_threshold])
 def test_at_most_the_budget_of_normal_rows_lies_above(method: Any) -> None:
-    """The promise of quantile and pot. On one log it is kept but for the luck of its few windows
-    (three standard errors); over all logs, where luck evens out, as it stands."""
+    """The promise of quantile and pot: on each log within three standard errors of its few windows,
+    and over all logs, where luck evens out, within one."""
     rates, weights = [], []
     for log in judged_logs():
         rate = (log.rows > method(log.table, BUDGET)).mean()
         assert rate <= BUDGET + 3 * error_of(BUDGET, log.effective_rows), log.name
         rates.append(rate)
         weights.append(log.effective_rows)
-    assert 0.0 < np.average(rates, weights=weights) <= BUDGET
+    assert 0.0 < np.average(rates, weights=weights) <= BUDGET + error_of(BUDGET, sum(weights))
 
 
 def test_about_the_budget_of_normal_rows_lies_above_a_budget() -> None:

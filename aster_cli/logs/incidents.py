@@ -69,10 +69,8 @@ def _read(reader: LogReader, schema: LogSchema) -> list[Incident]:
             )
     ids = [name for name in schema.id_cols if name in reader.stored]
     _, head = reader.head()
-    for name in (START, END):
-        _require_clock(head[name], schema, where)
     wanted = {name: reader.stored[name] for name in ids}
-    wanted |= {name: head.schema[name] for name in (START, END)}
+    wanted |= {name: _clock_dtype(head[name], schema, where) for name in (START, END)}
     table = pl.concat(reader.frames(wanted, rows=HEAD_ROWS)).with_columns(
         pl.col(ids).cast(pl.String)
     )
@@ -90,21 +88,27 @@ def _read(reader: LogReader, schema: LogSchema) -> list[Incident]:
                 where=f"{where}, row {row + 1}",
                 hint="its end has to be at its start or later",
             )
-    named = table.select(ids).iter_rows(named=True)
-    return [Incident(own, start, end) for own, start, end in zip(named, starts, ends, strict=True)]
+    return [
+        Incident({name: row[name] for name in ids}, start, end)
+        for row, start, end in zip(table.iter_rows(named=True), starts, ends, strict=True)
+    ]
 
 
-def _require_clock(cells: pl.Series, schema: LogSchema, where: str) -> None:
-    """Refuse times of another kind, or with an offset where the log's have none."""
+def _clock_dtype(cells: pl.Series, schema: LogSchema, where: str) -> pl.DataType:
+    """What a column is read as; refuse another kind of time, or an offset where the log has none."""
+    log_is_zoned = "time_zone='" in schema.time_dtype
+    if cells.dtype == pl.String:  # read as what it should be, so that the faulty row is named
+        zone = "UTC" if log_is_zoned else None
+        has_dates = schema.time_kind in ("datetime", "date")
+        return pl.Datetime("ns", zone) if has_dates else pl.Float64()
     kind = time_kind(cells)
     is_instant = kind in ("datetime", "date") if schema.time_kind != "epoch" else kind == "epoch"
     fits = is_instant if schema.time_kind in INSTANT_KINDS else kind in ("counter", "epoch")
     zoned = isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone is not None
-    log_is_zoned = "time_zone='" in schema.time_dtype
     if kind == "date" and schema.time_kind == "datetime":
-        fits, zoned = True, log_is_zoned  # a whole day, in the log's own zone or in UTC
+        fits, zoned = True, log_is_zoned  # a whole day; of a log with offsets a day in UTC
     if fits and zoned == log_is_zoned:
-        return
+        return cells.dtype
     example = next(iter(cells.drop_nulls()), None)
     offset = {"datetime": f" {'with' if log_is_zoned else 'without'} an offset"}
     raise DataError(

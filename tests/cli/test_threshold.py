@@ -22,7 +22,7 @@ METHODS = (
     ("quantile", "--alert-budget", "0.05"),
     ("pot", "--alert-budget", "0.01"),
     ("budget", "--alert-budget", "0.05"),
-    ("conformal", "--fdr", "0.5"),
+    ("conformal", "--fdr", "0.9"),
     ("fixed", "--threshold", "1.25"),
 )
 
@@ -36,7 +36,7 @@ def scores(model: Path, save: Save, aster: Aster) -> str:
 
 @pytest.fixture
 def fleet_scores(fleet_model: Path, save: Save, aster: Aster) -> str:
-    log = save(interleaved(wave(200, unit="a"), wave(200, spike=True, unit="b")), "fleet.csv")
+    log = save(interleaved(*(wave(120, spike=True, unit=unit) for unit in "ab")), "fleet.csv")
     assert aster("score", log, "-m", fleet_model, "-o", "fleet-scores.parquet").code == 0
     return "fleet-scores.parquet"
 
@@ -95,9 +95,7 @@ def test_every_method_labels_rows_above_its_threshold(
     assert_frame_equal(new.drop(NEW), old.drop(NEW))
     assert new["is_anomaly"].to_list() == (new["score"] > new["threshold"]).to_list()
     assert (new["event_id"].is_not_null() == new["is_anomaly"]).all()
-    hit = (pl.col("unit") == "b") & pl.int_range(pl.len()).over("unit").is_between(
-        SPIKE.start, SPIKE.stop - 1
-    )
+    hit = pl.int_range(pl.len()).over("unit").is_between(SPIKE.start, SPIKE.stop - 1)
     assert new.filter(hit)["is_anomaly"].all()
     both = old["is_anomaly"] & new["is_anomaly"]
     assert new.filter(both)["top_sensors"].equals(old.filter(both)["top_sensors"])
@@ -106,22 +104,20 @@ def test_every_method_labels_rows_above_its_threshold(
 
 def test_the_row_rules_reach_the_file(scores: str, model: Path, aster: Aster) -> None:
     """Each flag takes alarms away here; a rule that is not applied looks like one that was."""
-    before = read_scores(scores)["is_anomaly"].sum()
-    for flags in (
-        ("--k-of-n", "3/4"),
-        ("--min-duration", "1h"),
-        ("--threshold-method", "fixed", "--threshold", "0.5", "--suppress", "1d"),
-    ):
-        assert aster("threshold", scores, "-m", model, "-o", "new.parquet", *flags).code == 0
+    middle = str(read_scores(scores)["score"].median())
+    call = ("threshold", scores, "-m", model, "-o", "new.parquet")
+    call += ("--threshold-method", "fixed", "--threshold", middle)
+
+    def alarms_and_events(*flags: str) -> tuple[int, int]:
+        assert aster(*call, *flags).code == 0
         found = read_scores("new.parquet")
-        above = found.filter(pl.col("score") > pl.col("threshold"))
-        assert 0 <= found["is_anomaly"].sum() < len(above)
-        assert before > 0
-    call = ("threshold", scores, "-m", model, "-o", "new.parquet", "--alert-budget", "0.3")
-    assert aster(*call, "--merge-gap", "0").code == 0
-    apart = read_scores("new.parquet")["event_id"].n_unique()
-    assert aster(*call, "--merge-gap", "1d").code == 0
-    assert read_scores("new.parquet")["event_id"].n_unique() == 2 < apart
+        return found["is_anomaly"].sum(), found["event_id"].drop_nulls().n_unique()
+
+    alarms, events = alarms_and_events("--merge-gap", "0")
+    assert (alarms, events > 2) == (100, True)
+    assert alarms_and_events("--merge-gap", "1d") == (100, 1)
+    for flags in (("--k-of-n", "5/6"), ("--min-duration", "8min"), ("--suppress", "30min")):
+        assert 0 < alarms_and_events("--merge-gap", "0", *flags)[0] < alarms
 
 
 def test_nothing_above_and_everything_above(scores: str, model: Path, aster: Aster) -> None:
@@ -148,10 +144,13 @@ def test_the_summary_is_that_of_scoring(scores: str, model: Path, aster: Aster) 
     told = json.loads(aster("threshold", scores, "-m", model, "--json").out)
     first = json.loads(aster("score", "log.parquet", "-m", model, "--json").out)
     assert told["events"]
-    for event in (*told["events"], *first["events"]):
-        event.pop("open")
-        for part in event["top_sensors"]:
-            part["share"] = pytest.approx(part["share"], abs=1e-6)
+    assert first.pop("unknown_machines") == []
+    for event, same in zip(told["events"], first["events"], strict=True):
+        del event["open"], same["open"]
+        # the file has them in single precision
+        same["severity"] = pytest.approx(same["severity"])
+        for part in same["top_sensors"]:
+            part["share"] = pytest.approx(part["share"])
     assert told == first
 
 
