@@ -45,7 +45,7 @@ def test_without_a_rule_every_row_above_is_an_alarm() -> None:
     ("marks", "alarms"),
     [
         ("#.#.#", "....#"),  # the third within five
-        ("#...#.#", "......."),  # of the last five rows only two
+        ("#...##", "......"),  # of the last five rows only two
         ("###", "..#"),
         ("##", ".."),
         ("#####", "..###"),

@@ -54,6 +54,13 @@ def test_pot_keeps_a_budget_that_few_rows_cannot_show(kind: str, n: int, budget:
     assert np.mean(kept) > 0.8
 
 
+def test_no_tail_is_taken_for_lighter_than_exponential() -> None:
+    """Rows that end sharply have not shown where scores end: the next fault-free week may go on."""
+    table = table_of(np.random.default_rng(0).uniform(size=10_000))
+    exponential = table.tail_start + table.tail_scale * math.log(0.1 / 0.001)
+    assert pot_threshold(table, 0.001) > exponential
+
+
 def test_pot_reaches_the_budget_where_rows_are_many() -> None:
     """A margin that never ends would be an alarm that never rings."""
     table = table_of(drawn("exponential", 200_000, 0))

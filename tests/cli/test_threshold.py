@@ -105,13 +105,13 @@ def test_every_method_labels_rows_above_its_threshold(
 def test_the_row_rules_reach_the_file(scores: str, model: Path, aster: Aster) -> None:
     """Each flag takes alarms away here; a rule that is not applied looks like one that was."""
     middle = str(read_scores(scores)["score"].median())
-    call = ("threshold", scores, "-m", model, "-o", "new.parquet")
-    call += ("--threshold-method", "fixed", "--threshold", middle)
+    rule = ("--threshold-method", "fixed", "--threshold", middle)
+    call = ("threshold", scores, "-m", model, "-o", "new.parquet", *rule)
 
     def alarms_and_events(*flags: str) -> tuple[int, int]:
         assert aster(*call, *flags).code == 0
         found = read_scores("new.parquet")
-        return found["is_anomaly"].sum(), found["event_id"].drop_nulls().n_unique()
+        return int(found["is_anomaly"].sum()), found["event_id"].drop_nulls().n_unique()
 
     alarms, events = alarms_and_events("--merge-gap", "0")
     assert (alarms, events > 2) == (100, True)

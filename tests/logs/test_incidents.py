@@ -28,8 +28,8 @@ COUNTER = msgspec.structs.replace(
 EPOCH = msgspec.structs.replace(SCHEMA, time_kind="epoch", time_dtype="Int64")
 
 
-def nanoseconds(*moment: int) -> int:
-    return int(datetime(*moment, tzinfo=UTC).timestamp()) * 10**9  # type: ignore[arg-type]
+def nanoseconds(year: int, month: int, day: int, hour: int = 0) -> int:
+    return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp()) * 10**9
 
 
 def written(tmp_path: Path, text: str) -> str:
