@@ -120,6 +120,16 @@ def test_the_row_rules_reach_the_file(scores: str, model: Path, aster: Aster) ->
         assert 0 < alarms_and_events("--merge-gap", "0", *flags)[0] < alarms
 
 
+def test_a_row_that_is_no_alarm_any_more_has_no_sensors(
+    scores: str, model: Path, aster: Aster
+) -> None:
+    """Who looks for the culprit must find it in alarms only."""
+    assert aster("threshold", scores, "-m", model, "-o", "new.parquet", "--k-of-n", "3/4").code == 0
+    old, new = read_scores(scores), read_scores("new.parquet")
+    assert 0 < new["is_anomaly"].sum() < old["is_anomaly"].sum()
+    assert (new["top_sensors"].is_not_null() == new["is_anomaly"]).all()
+
+
 def test_nothing_above_and_everything_above(scores: str, model: Path, aster: Aster) -> None:
     """The ends of what a threshold can do; everything is one event, for there is no gap."""
     for cut, events in (("1e9", 0), ("-1e9", 1)):
