@@ -22,8 +22,11 @@ CLASSIFIER_WEIGHT = 0.5
 SMALLEST_SPREAD = 0.05
 """Of evidence, all of it logarithms: a few alike rows are no reason to call every other one far out."""
 
-_TAIL = 0.1  # the share of normal scores that the tail model describes
-_CONFIDENCE = 1.645  # standard normal quantile of a one-sided 95 % bound
+TAIL = 0.1
+"""The share of normal scores that a tail model describes."""
+
+CONFIDENCE = 1.645
+"""Standard normal quantile of a one-sided 95 % bound."""
 
 
 class ReadingScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,14 +59,14 @@ class ScoreTable:
     def __init__(self, held_out: FloatArray, window_size: int, alert_budget: float) -> None:
         self.held_out = np.sort(held_out)
         self.effective_rows = max(1, len(held_out) // window_size)
-        start = float(np.quantile(self.held_out, 1.0 - _TAIL))
-        excesses = self.held_out[self.held_out > start] - start
+        self.tail_start = float(np.quantile(self.held_out, 1.0 - TAIL))
+        excesses = self.held_out[self.held_out > self.tail_start] - self.tail_start
         # an all but constant score has no tail of its own
-        smallest = 1e-6 * max(1.0, abs(start))
+        smallest = 1e-6 * max(1.0, abs(self.tail_start))
         self.tail_scale = max(float(excesses.mean()) if len(excesses) else 0.0, smallest)
-        self.threshold = self._threshold(start, alert_budget)
+        self.threshold = self.quantile(alert_budget)
 
-    def _threshold(self, start: float, budget: float) -> float:
+    def quantile(self, budget: float) -> float:
         """The quantile that leaves `budget` above it, with a margin where rows are few.
 
         The margin: beyond the 90th percentile scores are taken as exponential (peaks over
@@ -73,9 +76,9 @@ class ScoreTable:
         empirical = float(np.quantile(self.held_out, 1.0 - budget))
         if self.effective_rows >= ENOUGH_ROWS:
             return empirical
-        exceedances = max(1.0, _TAIL * self.effective_rows)
-        upper = self.tail_scale * (1.0 + _CONFIDENCE / math.sqrt(exceedances))
-        return max(empirical, start + upper * math.log(_TAIL / min(budget, _TAIL)))
+        exceedances = max(1.0, TAIL * self.effective_rows)
+        upper = self.tail_scale * (1.0 + CONFIDENCE / math.sqrt(exceedances))
+        return max(empirical, self.tail_start + upper * math.log(TAIL / min(budget, TAIL)))
 
     def severity(self, scores: FloatArray) -> FloatArray:
         """0 to 90 by percentile of these rows; strictly rising from 90 to 100 above the highest.

@@ -16,6 +16,7 @@ DuplicatePolicy = Literal["error", "first", "last", "mean"]
 ClassifierKind = Literal["transformer", "mlp", "linear"]
 Precision = Literal["auto", "fp32", "bf16"]
 LogFormat = Literal["csv", "parquet", "ndjson", "arrow"]
+ThresholdMethod = Literal["quantile", "pot", "conformal", "fixed", "budget"]
 
 DEFAULT_BACKBONE = "smollm2-135m"
 
@@ -134,6 +135,38 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Refuse budgets that are no share."""
         require(0 < self.alert_budget < 0.5, "alert-budget", self.alert_budget, "between 0 and 0.5")
+
+
+class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another alert rule for scores that are there already; see ``docs/alert-rules.md``."""
+
+    method: ThresholdMethod = "quantile"
+    alert_budget: float = 0.005  # share of normal rows; of `quantile`, `pot` and `budget`
+    fdr: float = 0.1  # share of false alarms among alarms; of `conformal`
+    threshold: float | None = None  # of `fixed`
+    k: int = 1  # rows above the threshold ...
+    n: int = 1  # ... of so many
+    merge_gap: float | None = None  # clock units within an event; None: half a window of rows
+    min_duration: float = 0.0  # clock units from an event's first row to its last
+    suppress: float = 0.0  # clock units after an event without a new one
+
+    def __post_init__(self) -> None:
+        """Refuse rules that no row can meet, or that mean nothing."""
+        AlertConfig(alert_budget=self.alert_budget)
+        require(0 < self.fdr < 1, "fdr", self.fdr, "between 0 and 1")
+        given = self.threshold is not None and math.isfinite(self.threshold)
+        require(
+            given if self.method == "fixed" else self.threshold is None,
+            "threshold",
+            self.threshold,
+            "a finite number with --threshold-method fixed, and with no other",
+        )
+        require(1 <= self.k <= self.n, "k-of-n", f"{self.k}/{self.n}", "K/N, K from 1 to N")
+        for name in ("merge_gap", "min_duration", "suppress"):
+            value = getattr(self, name)
+            require(
+                value is None or 0 <= value < math.inf, name.replace("_", "-"), value, "0 or more"
+            )
 
 
 class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ from aster_cli.defaults import resolve, training_steps
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.incremental import IncrementalScorer
-from aster_cli.logs import Log, LogSchema, open_log
+from aster_cli.logs import Log, LogSchema, open_log, read_incidents
 from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
@@ -49,6 +49,7 @@ from aster_cli.preparation import (
     reference_table,
     sampling_period,
     segments_of,
+    skip_incidents,
     split_time,
 )
 from aster_cli.results import MachineId, Segment, Series, Snapshot
@@ -86,13 +87,19 @@ class Detector:
 
     @classmethod
     def fit(
-        cls, logs: Logs, config: DetectorConfig | None = None, *, on_epoch: OnEpoch | None = None
+        cls,
+        logs: Logs,
+        config: DetectorConfig | None = None,
+        *,
+        exclude: str | Path | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> Self:
         """Fit a detector on a mostly normal log.
 
         Args:
             logs: A path, several, or a log already open.
             config: What the defaults do not fit.
+            exclude: A table of known incidents, whose rows are skipped; see `read_incidents`.
             on_epoch: Told how training goes.
 
         Raises:
@@ -103,16 +110,21 @@ class Detector:
         config = config or DetectorConfig()
         backbone = configured_backbone(config.model)
         with _opened(logs, config) as log:
+            incidents = [] if exclude is None else read_incidents(str(exclude), log.schema)
             series, span = collect(log.batches())
+        period = sampling_period(series, log.schema, config.time)
+        gap = 2.0 * config.time.max_gap * period * log.schema.units_per_second
+        series, excluded, met = skip_incidents(series, incidents, log.schema.id_cols, gap=gap)
         source, series, left_out = drop_empty_sensors(log.schema, series)
         config = resolve(config, max(map(len, series)), len(source.sensors))
         schema = ModelSchema(
             log=source,
-            period=sampling_period(series, source, config.time),
+            period=period,
             max_gap=config.time.max_gap,
             window_size=config.model.window_size or 0,
             stride=config.model.stride or 0,
         )
+        skipped = _skipped(excluded, met, len(incidents))
         splits = [split_time(one, schema.window_size) for one in series]
         scaling, parts = _prepare(series, splits, schema, config, log.name)
         device = find_device(config.training.device)
@@ -148,7 +160,13 @@ class Detector:
             config=config,
             schema=schema,
             training=_record(
-                series, splits, span, parts, calibration, epochs, (*log.notes, *left_out)
+                series,
+                excluded,
+                span,
+                parts,
+                calibration,
+                epochs,
+                (*log.notes, *left_out, *skipped),
             ),
             reference=reference_table(series, source.sensors),
             scaling=scaling,
@@ -296,9 +314,18 @@ def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
     )
 
 
+def _skipped(rows: int, met: int, incidents: int) -> tuple[str, ...]:
+    """What became of known incidents, where there are any."""
+    if not incidents:
+        return ()
+    said = f"{rows:,} rows of {met} known incident{'s' * (met != 1)} are skipped"
+    others = f"; no row lies in {incidents - met} others" if met < incidents else ""
+    return (said + others,)
+
+
 def _record(
     series: list[Series],
-    splits: list[Split],
+    excluded: int,
     span: pl.Series,
     parts: _Parts,
     calibration: Calibration,
@@ -324,4 +351,5 @@ def _record(
         effective_rows=calibration.pooled.effective_rows,
         margin=calibration.pooled.effective_rows < ENOUGH_ROWS,
         thresholds={name: table.threshold for name, table in tables.items()},
+        excluded_rows=excluded,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aster_cli.config import MissingPolicy, TimeConfig
 from aster_cli.errors import DataError
-from aster_cli.logs import LogSchema
+from aster_cli.logs import Incident, LogSchema
 from aster_cli.results import Clock, FloatArray, LogBatch, MachineId, Segment, Series
 from aster_cli.segments import Segmenter, median_step
 
@@ -55,6 +55,44 @@ def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
     ]
     seen = pl.concat(stamps)
     return series, pl.Series([seen.min(), seen.max()])
+
+
+def skip_incidents(
+    series: list[Series], incidents: list[Incident], id_cols: tuple[str, ...], *, gap: float
+) -> tuple[list[Series], int, int]:
+    """Take the rows of known incidents out of the log, and leave a gap in their place.
+
+    The clock is set forward behind each, so that no window or fill reaches across, however short it
+    was.
+
+    Args:
+        series: The log.
+        incidents: What to take out.
+        id_cols: The names of what a machine's id is made of.
+        gap: How far the clock is set forward.
+
+    Returns:
+        The machines that have rows left, the number of rows taken out, and of incidents that had
+        any.
+
+    Raises:
+        DataError: No row is left.
+    """
+    left, met = [], np.zeros(len(incidents), dtype=bool)
+    for one in series:
+        kept = np.ones(len(one), dtype=bool)
+        for number, incident in enumerate(incidents):
+            if incident.concerns(one.machine, id_cols):
+                inside = (one.time >= incident.start) & (one.time <= incident.end)
+                met[number] |= inside.any()
+                kept &= ~inside
+        reopens = np.diff(kept, prepend=kept[:1]) & kept
+        time = one.time + (np.cumsum(reopens) * gap).astype(one.time.dtype)
+        if kept.any():
+            left.append(Series(one.machine, one.numbers[kept], time[kept], one.values[kept]))
+    if not left:
+        raise DataError("every row lies in a known incident", hint="check --exclude")
+    return left, sum(map(len, series)) - sum(map(len, left)), int(met.sum())
 
 
 def drop_empty_sensors(

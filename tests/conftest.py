@@ -11,15 +11,18 @@ from jaxtyping import install_import_hook
 # The rooms whose signatures state shapes and dtypes. Not the whole package: some tests elsewhere
 # pass wrong types on purpose, and beartype cannot read a tuple that holds Polars' DataType.
 CHECKED_ROOMS = (
+    "alerts",
     "attribution",
     "calibration",
     "events",
     "model",
     "preparation",
+    "relabelling",
     "scaling",
     "scoring",
     "segments",
     "streams",
+    "thresholds",
     "training",
     "windows",
 )

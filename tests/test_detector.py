@@ -390,3 +390,32 @@ def test_defaults_are_resolved_before_they_are_kept(model: Path) -> None:
     assert config.model.stride is not None
     assert config.model.latent_width is not None
     assert isinstance(config, DetectorConfig)
+
+
+def test_known_incidents_teach_nothing(tmp_path: Path) -> None:
+    """Rows of an incident neither train, nor scale, nor calibrate: whatever they hold, the detector is
+    the same; and it tells how many they were."""
+    (tmp_path / "incidents.csv").write_text(
+        "start,end\n2024-03-01 01:40,2024-03-01 01:45\n2024-03-01 04:30,2024-03-01 04:33\n"
+        "1999-01-01 00:00,1999-01-02 00:00\n"
+    )
+    found = []
+    for level in (0.0, 50.0):
+        log = wave(300).with_columns(
+            pl.when(pl.int_range(pl.len()).is_between(100, 105))
+            .then(level)
+            .otherwise("s0")
+            .alias("s0")
+        )
+        log.write_parquet(tmp_path / "normal.parquet")
+        detector = Detector.fit(
+            tmp_path / "normal.parquet", tiny_config(), exclude=tmp_path / "incidents.csv"
+        )
+        record = detector.checkpoint.training
+        assert (record.rows, record.excluded_rows) == (290, 10)
+        assert record.notes[-1] == (
+            "10 rows of 2 known incidents are skipped; no row lies in 1 others"
+        )
+        found.append(detector.model_id)
+    assert found[0] == found[1]
+    assert found[0] != Detector.fit(tmp_path / "normal.parquet", tiny_config()).model_id

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aster_cli.config import TimeConfig
 from aster_cli.errors import DataError
-from aster_cli.logs import LogSchema
+from aster_cli.logs import Incident, LogSchema
 from aster_cli.preparation import (
     FEWEST_WINDOWS,
     collect,
@@ -21,6 +21,7 @@ from aster_cli.preparation import (
     reference_table,
     sampling_period,
     segments_of,
+    skip_incidents,
     split_time,
 )
 from aster_cli.results import LogBatch, Series
@@ -172,3 +173,63 @@ def test_the_reference_tells_every_sensors_distribution() -> None:
     assert len(percentiles) == 101
     assert (percentiles[0], percentiles[50], percentiles[100]) == (1.0, 50.5, 100.0)
     assert table["percentiles"][1] is None
+
+
+SECOND = 10**9
+LONGEST = 5.0 * SECOND
+
+
+def skip(series: list[Series], *incidents: Incident) -> tuple[list[Series], int, int]:
+    return skip_incidents(series, list(incidents), ("pump",), gap=2.0 * LONGEST)
+
+
+@pytest.mark.parametrize("policy", ["previous", "interpolate"])
+def test_no_segment_and_no_fill_reaches_across_an_incident(policy: Any) -> None:
+    """One bad second leaves a gap: neither a window nor a filled cell may bridge it."""
+    values = np.arange(20.0)
+    values[[9, 11]] = NAN
+    (left,), rows, met = skip(
+        [series_of(values, machine=("a",))], Incident({}, 10 * SECOND, 10 * SECOND)
+    )
+    assert (rows, met) == (1, 1)
+    cut = segments_of(left, LONGEST, policy)
+    assert [segment.numbers.tolist() for segment in cut] == (
+        [list(range(10)), list(range(12, 20))]
+        if policy == "previous"
+        else [list(range(9)), list(range(12, 20))]
+    )
+
+
+def test_incidents_of_one_machine_leave_others_alone() -> None:
+    """Overlapping ones count their rows once; both ends are inside; times in floats too."""
+    time = np.arange(10) * 0.5
+    a, b = (series_of(np.zeros(10), time=time, machine=(name,)) for name in "ab")
+    incidents = [
+        Incident({"pump": "a"}, 1.0, 2.0),
+        Incident({"pump": "a"}, 1.5, 2.5),
+        Incident({"pump": "c"}, 0.0, 9.0),
+    ]
+    (first, second), rows, met = skip([a, b], *incidents)
+    assert (rows, met) == (4, 2)
+    assert first.numbers.tolist() == [0, 1, 6, 7, 8, 9]
+    assert (first.time[:2] == time[:2]).all()
+    assert (np.diff(first.time[2:]) == 0.5).all()
+    assert second.time.tolist() == time.tolist()
+
+
+def test_a_machine_may_be_left_out_but_not_all() -> None:
+    """A pump that was broken all along teaches nothing."""
+    a, b = (series_of(np.zeros(9), machine=(name,)) for name in "ab")
+    left, rows, _ = skip([a, b], Incident({"pump": "a"}, 0, 99 * SECOND))
+    assert [one.machine for one in left] == [("b",)]
+    assert rows == 9
+    with pytest.raises(DataError, match="every row lies in a known incident"):
+        skip([a, b], Incident({}, 0, 99 * SECOND))
+
+
+def test_without_incidents_the_log_is_as_it_was() -> None:
+    """To the clock."""
+    one = series_of(np.zeros(9), machine=("a",))
+    (left,), rows, met = skip([one])
+    assert (rows, met) == (0, 0)
+    assert left.time.tolist() == one.time.tolist()

@@ -5,7 +5,7 @@ SHA-256 is in the manifest and checked when the file is read. Reading needs no t
 """
 
 from aster_cli.checkpoint.encoding import FORMAT
-from aster_cli.checkpoint.reading import is_model, load_model, read_card
+from aster_cli.checkpoint.reading import is_model, load_model, read_calibration, read_card
 from aster_cli.checkpoint.values import (
     Adapter,
     Arrays,
@@ -35,6 +35,7 @@ __all__ = [
     "identify",
     "is_model",
     "load_model",
+    "read_calibration",
     "read_card",
     "require_free",
     "save_model",

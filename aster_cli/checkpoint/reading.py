@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from aster_cli.backbones import Backbone
-from aster_cli.calibration import Calibration, ReadingScale, ScoreTable
+from aster_cli.calibration import Calibration, ScoreTable
 from aster_cli.checkpoint.encoding import FORMAT, MANIFEST, Scales, identity_of, seal_of
 from aster_cli.checkpoint.values import (
     Adapter,
@@ -60,14 +60,13 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
 
     card = read_card(path)
     manifest = card.manifest
-    scales = _read(path, manifest, "scaling.json", lambda data: _json(data, Scales))
+    scales = _read_scales(path, manifest)
     pooled = [entry.table for entry in scales.sensors if entry.machine is None]
     if len(pooled) != 1:
         raise ModelDirectoryError("has no pooled scaling", where=str(path / "scaling.json"))
     scaling = SensorScaling(
         pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
     )
-    held_out = _read(path, manifest, "calibration.parquet", pl.read_parquet)
     _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
     backbone = adapter = None
     if "backbone.json" in manifest.files:
@@ -89,7 +88,7 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
         training=card.training,
         reference=card.reference,
         scaling=scaling,
-        calibration=_calibration(held_out, scales.readings, card),
+        calibration=read_calibration(path, card),
         backbone=backbone,
         adapter=adapter,
         weights=_read(path, manifest, "weights.safetensors", load_arrays),
@@ -99,16 +98,26 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
     ), manifest.model_id
 
 
-def _calibration(
-    held_out: pl.DataFrame, readings: dict[str, ReadingScale], card: ModelCard
-) -> Calibration:
+def read_calibration(path: Path, card: ModelCard) -> Calibration:
+    """Read what scores mean, from the directory that `card` describes; no weights, no torch.
+
+    Raises:
+        ModelDirectoryError: It is truncated or altered.
+    """
+    scales = _read_scales(path, card.manifest)
+    held_out = _read(path, card.manifest, "calibration.parquet", pl.read_parquet)
     budget = card.config.alert.alert_budget
     tables: dict[MachineId | None, ScoreTable] = {}
     for (machine,), rows in held_out.group_by("machine", maintain_order=True):
         key = None if machine is None else tuple(machine)
         scores = rows["score"].to_numpy()
         tables[key] = ScoreTable(scores, card.schema.window_size, budget)
-    return Calibration(readings, tables[None], {m: t for m, t in tables.items() if m is not None})
+    machines = {machine: table for machine, table in tables.items() if machine is not None}
+    return Calibration(scales.readings, tables[None], machines)
+
+
+def _read_scales(path: Path, manifest: Manifest) -> Scales:
+    return _read(path, manifest, "scaling.json", lambda data: _json(data, Scales))
 
 
 def _read_manifest(path: Path) -> Manifest:

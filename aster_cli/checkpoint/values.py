@@ -71,6 +71,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     effective_rows: int  # calibration rows over the window size
     margin: bool  # whether the threshold takes the margin for few rows
     thresholds: dict[str, float]  # by machine, "*" for the pooled one
+    excluded_rows: int = 0  # of known incidents; not among `rows`
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

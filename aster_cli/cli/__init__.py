@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from aster_cli import __version__
-from aster_cli.cli import backbone, evaluate, inspect, score, train
+from aster_cli.cli import backbone, evaluate, inspect, score, threshold, train
 from aster_cli.cli.group import AsterGroup
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def root(
 
 app.command("train")(train.train)
 app.command("score")(score.score)
+app.command("threshold")(threshold.threshold)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)
 app.add_typer(backbone.app, name="backbone")

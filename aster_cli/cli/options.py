@@ -17,6 +17,7 @@ from aster_cli.config import (
     LogFormat,
     MissingPolicy,
     Precision,
+    ThresholdMethod,
 )
 
 
@@ -195,12 +196,87 @@ AlertBudget = Annotated[
     flag("--alert-budget", metavar="SHARE", help="Share of normal rows that may raise an alarm."),
 ]
 
+# the alert rule
+ThresholdMethodName = Annotated[
+    ThresholdMethod,
+    flag("--threshold-method", help="How the threshold is set; docs/alert-rules.md tells more."),
+]
+Threshold = Annotated[
+    float | None,
+    flag("--threshold", metavar="SCORE", help="The threshold of fixed.", show_default=False),
+]
+AlertBudgetNow = Annotated[
+    float | None,
+    flag(
+        "--alert-budget",
+        metavar="SHARE",
+        help="Share of normal rows above the threshold, of quantile, pot and budget; as in "
+        "training if unset.",
+        show_default=False,
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    flag(
+        "--fdr",
+        metavar="SHARE",
+        help="Share of false alarms among the alarms, of conformal; 0.1 if unset.",
+        show_default=False,
+    ),
+]
+KOfN = Annotated[
+    str | None,
+    flag(
+        "--k-of-n",
+        metavar="K/N",
+        help="Keep an alarm if K of the last N rows lie above the threshold.",
+        show_default=False,
+    ),
+]
+MergeGap = Annotated[
+    str | None,
+    flag(
+        "--merge-gap",
+        metavar="LENGTH",
+        help="From alarm to alarm at most, within an event: 10s, 5min, 1h, or a number for "
+        "counters. Half a window of rows if unset.",
+        show_default=False,
+    ),
+]
+MinDuration = Annotated[
+    str,
+    flag("--min-duration", metavar="LENGTH", help="Drop events that are shorter."),
+]
+Suppress = Annotated[
+    str,
+    flag("--suppress", metavar="LENGTH", help="Open no event for so long after one has ended."),
+]
+
 # where it runs
 Device = Annotated[str, flag("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:n.")]
 PrecisionName = Annotated[
     Precision, flag("--precision", help="What the language model computes in.")
 ]
 
+ScoresOutput = Annotated[
+    str | None,
+    flag(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Where score rows go, its suffix says how; - is standard output. If unset: CSV "
+        "into a pipe, a summary on a terminal.",
+        show_default=False,
+    ),
+]
+OutputFormat = Annotated[
+    LogFormat | None,
+    flag(
+        "--output-format",
+        help="For standard output (csv if unset), or a name that does not tell.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     Path,
     flag(

@@ -15,11 +15,10 @@ from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
 from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import say_notes, show_json
-from aster_cli.config import LogFormat
+from aster_cli.cli.targets import require_agreeing
 from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_log, open_writer
-from aster_cli.logs.writers import SUFFIXES
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.progress import scoring_progress
 from aster_cli.render.scores import score_summary, unknown_machines
@@ -41,14 +40,7 @@ def score(
             show_default=False,
         ),
     ] = None,
-    output_format: Annotated[
-        LogFormat | None,
-        options.flag(
-            "--output-format",
-            help="For standard output (csv if unset), or a name that does not tell.",
-            show_default=False,
-        ),
-    ] = None,
+    output_format: options.OutputFormat = None,
     time_col: options.TimeColNow = None,
     id_col: options.IdColNow = None,
     id_from_path: options.IdFromPath = False,
@@ -123,7 +115,7 @@ def score(
     on_terminal = output is None and (json or sys.stdout.isatty())
     target = None if on_terminal else output or "-"
     if target is not None:
-        _require_agreeing(target, output_format)
+        require_agreeing(target, output_format)
     columns = columns_of(
         card.config.columns, time_col=time_col, id_col=id_col, id_from_path=id_from_path
     )
@@ -183,17 +175,6 @@ def score(
         shown.print(score_summary(summary, name=log.name, timeline=watched.timeline()))
     if exit_code and summary.events:
         raise typer.Exit(ANOMALIES_FOUND)
-
-
-def _require_agreeing(target: str, output_format: LogFormat | None) -> None:
-    """Refuse to write one format under the suffix of another."""
-    told = None if target == "-" else SUFFIXES.get(Path(target).suffix.lower())
-    if output_format and told and told != output_format:
-        raise UsageError(
-            f"{output_format} does not go into a file named {Path(target).suffix}",
-            where="--output-format",
-            hint="leave it out, or give -o another suffix",
-        )
 
 
 def _require_other(target: str | None, log: Log) -> None:

@@ -47,6 +47,15 @@ def train(
     missing: options.Missing = "previous",
     duplicates: options.Duplicates = "error",
     sort: options.Sort = False,
+    exclude: Annotated[
+        Path | None,
+        options.flag(
+            "--exclude",
+            metavar="FILE",
+            help="Known incidents to skip: a CSV with the columns start and end, and id columns.",
+            show_default=False,
+        ),
+    ] = None,
     input_format: options.InputFormat = None,
     window_size: options.WindowSize = None,
     stride: options.Stride = None,
@@ -110,7 +119,7 @@ def train(
         from aster_cli.render.training import training_progress
 
         with training_progress(console) as on_epoch:
-            detector = Detector.fit(log, settings, on_epoch=on_epoch)
+            detector = Detector.fit(log, settings, exclude=exclude, on_epoch=on_epoch)
     detector.save(target, force=force)
     card = read_card(target)
     say_notes(console, card.training.notes[len(log.notes) :])  # what only training found out

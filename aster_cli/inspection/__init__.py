@@ -5,7 +5,7 @@ directories describe themselves: see `aster_cli.checkpoint.read_card`.
 """
 
 from aster_cli.inspection.log import inspect_log
-from aster_cli.inspection.scores import ScoreTimeline, inspect_scores
+from aster_cli.inspection.scores import ScoreTimeline, inspect_scores, rebuild_events
 from aster_cli.inspection.values import (
     BUCKETS,
     Finding,
@@ -37,4 +37,5 @@ __all__ = [
     "Timeline",
     "inspect_log",
     "inspect_scores",
+    "rebuild_events",
 ]

@@ -1,6 +1,6 @@
 """A scores file at a glance: its rows, machines and events, worked out from its columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +68,8 @@ def inspect_scores(path: str | Path) -> ScoresReport:
     """
     scores = read_scores(str(path))
     id_cols = [name for name in scores.columns if name not in ("timestamp", *SCORE_DTYPES)]
-    scores = scores.with_columns(
-        pl.concat_list(pl.col(id_cols).cast(pl.String)).alias(_MACHINE)
-        if id_cols
-        else pl.lit([], dtype=pl.List(pl.String)).alias(_MACHINE),
-        _seconds(scores["timestamp"]).alias(_TIME),
-    )
-    events = tuple(_events(scores))
+    scores = _with_machine(scores, id_cols)
+    events = rebuild_events(scores, id_cols, _seconds(scores["timestamp"]))
     timeline = ScoreTimeline(len(scores))
     timeline.take(scores)
     statuses = scores["status"].value_counts(sort=True).rows()
@@ -93,6 +88,30 @@ def inspect_scores(path: str | Path) -> ScoresReport:
     )
 
 
+def rebuild_events(
+    scores: pl.DataFrame, id_cols: Sequence[str], seconds: pl.Series
+) -> tuple[Event, ...]:
+    """Rebuild events from the rows that name them.
+
+    Args:
+        scores: Score rows.
+        id_cols: What names the machine.
+        seconds: The rows' times; null where they are counts.
+    """
+    timed = scores.with_columns(seconds.alias(_TIME))
+    named = timed.filter(pl.col("event_id").is_not_null())
+    return tuple(_events(_with_machine(named, id_cols)))
+
+
+def _with_machine(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
+    machine = (
+        pl.concat_list(pl.col(id_cols).cast(pl.String))
+        if id_cols
+        else pl.lit([], dtype=pl.List(pl.String))
+    )
+    return scores.with_columns(machine.alias(_MACHINE))
+
+
 def _seconds(timestamps: pl.Series) -> pl.Series:
     """Timestamps as seconds; null where they are counts."""
     kind = time_kind(timestamps)
@@ -102,9 +121,7 @@ def _seconds(timestamps: pl.Series) -> pl.Series:
     return to_instants(timestamps, kind, unit) / 1e9
 
 
-def _events(scores: pl.DataFrame) -> Iterator[Event]:
-    """Rebuild events from the rows that name them."""
-    named = scores.filter(pl.col("event_id").is_not_null())
+def _events(named: pl.DataFrame) -> Iterator[Event]:
     for (name,), rows in named.group_by("event_id", maintain_order=True):
         peak = rows["score"].arg_max() or 0
         first, last = rows[_TIME][0], rows[_TIME][-1]

@@ -4,23 +4,27 @@
 offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
+from aster_cli.logs.incidents import Incident, read_incidents
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_log
 from aster_cli.logs.schema import LogSchema
-from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, is_scores_file, read_scores
+from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, ScoresFile, is_scores_file, read_scores
 from aster_cli.logs.sources import Source, find_sources
 from aster_cli.logs.writers import Writer, open_writer
 
 __all__ = [
     "SCORE_DTYPES",
     "TOP_SENSORS",
+    "Incident",
     "Log",
     "LogSchema",
+    "ScoresFile",
     "Source",
     "Writer",
     "find_sources",
     "is_scores_file",
     "open_log",
     "open_writer",
+    "read_incidents",
     "read_scores",
 ]

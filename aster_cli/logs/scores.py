@@ -1,6 +1,8 @@
 """Scores files, read back in any format that they can be written in."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
@@ -26,26 +28,80 @@ SCORE_DTYPES: dict[str, pl.DataType] = {
 """What every scores file has beside ``timestamp``, which has the dtype of the log's time column."""
 
 
-def read_scores(path: str) -> pl.DataFrame:
-    """Read a scores file, or all of them in a directory, in the order of their names.
+class ScoresFile:
+    """A scores file, or all of them in a directory as one, in the order of their names.
 
     Of a directory that `aster score --state` writes, only its parts are read, and of rows that several
-    parts have the last one counts.
+    parts have the last one counts; such a one is held in memory.
 
-    Returns:
-        ``timestamp``, the id columns and those of `SCORE_DTYPES`, in the file's order.
+    A context manager, for a copy of standard input must be removed.
+
+    Attributes:
+        name: The stem of the first file.
+        where: How messages call it.
+        schema: ``timestamp``, the id columns and those of `SCORE_DTYPES`, in the file's order.
+    """
+
+    def __init__(self, path: str, *, input_format: LogFormat | None = None) -> None:
+        """Look at the columns.
+
+        Args:
+            path: A file, a directory, or ``-`` for standard input.
+            input_format: What it holds, where its suffix would say otherwise.
+
+        Raises:
+            StorageError: There is no such file.
+            LogFormatError: It is no scores file, has no rows, or its parts have other columns.
+        """
+        parts = [] if path == STDIN else parts_of(Path(path))
+        self._is_dataset = bool(parts)
+        files = [str(part) for part in parts] or [path]
+        self._sources = find_sources(files, input_format=input_format)
+        try:
+            self._readers = [open_reader(source) for source in self._sources]
+            schemas = [_schema_of(reader) for reader in self._readers]
+            try:
+                joined = pl.concat([s.to_frame() for s in schemas], how="vertical_relaxed")
+            except pl.exceptions.PolarsError as error:
+                raise LogFormatError("its files have other columns", where=repr(path)) from error
+        except BaseException:
+            remove_temporary(self._sources)
+            raise
+        self.name, self.where = self._sources[0].stem, self._sources[0].display_name
+        self.schema = joined.schema
+
+    def __enter__(self) -> Self:
+        """Return the file."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove what was copied from standard input."""
+        remove_temporary(self._sources)
+
+    def frames(self, *columns: str) -> Iterator[pl.DataFrame]:
+        """Stream some columns, all where none is named, as often as asked.
+
+        Raises:
+            LogFormatError: Naming the first cell that is not what its column holds.
+        """
+        wanted = {name: self.schema[name] for name in columns or self.schema}
+        if self._is_dataset:
+            whole = [pl.concat(_frames(reader, self.schema)) for reader in self._readers]
+            yield latest(whole, SCORE_DTYPES).select(wanted)
+            return
+        for reader in self._readers:
+            yield from _frames(reader, wanted)
+
+
+def read_scores(path: str) -> pl.DataFrame:
+    """Read a scores file whole; see `ScoresFile`.
 
     Raises:
         StorageError: There is no such file.
         LogFormatError: It is no scores file, or has no rows.
     """
-    parts = parts_of(Path(path))
-    sources = find_sources([str(part) for part in parts] or [path])
-    try:
-        frames = [_read(open_reader(source)) for source in sources]
-        return latest(frames, SCORE_DTYPES) if parts else pl.concat(frames, how="vertical_relaxed")
-    finally:
-        remove_temporary(sources)
+    with ScoresFile(path) as scores:
+        return pl.concat(scores.frames())
 
 
 def is_scores_file(path: str, *, input_format: LogFormat | None = None) -> bool:
@@ -79,13 +135,12 @@ def _lacking(reader: LogReader) -> list[str]:
     return [name for name in ("timestamp", *SCORE_DTYPES) if name not in reader.stored]
 
 
-def _read(reader: LogReader) -> pl.DataFrame:
+def _schema_of(reader: LogReader) -> pl.Schema:
     where = reader.source.display_name
     lacking = _lacking(reader)
     if lacking:
         raise LogFormatError(f"is no aster scores file: it lacks {lacking[0]!r}", where=where)
     _, head = reader.head()
-    wanted = {**reader.stored, **SCORE_DTYPES, "timestamp": head.schema["timestamp"]}
     for name, dtype in SCORE_DTYPES.items():
         stored = reader.stored[name]
         both_numbers = stored.is_numeric() and dtype.is_numeric()
@@ -93,10 +148,16 @@ def _read(reader: LogReader) -> pl.DataFrame:
             raise LogFormatError(
                 f"is no aster scores file: column {name!r} is {stored}, not {dtype}", where=where
             )
-    if reader.stored["top_sensors"] != pl.String:
-        return pl.concat(reader.frames(wanted, rows=HEAD_ROWS))
-    scores = pl.concat(reader.frames({**wanted, "top_sensors": pl.String()}, rows=HEAD_ROWS))
-    try:
-        return scores.with_columns(pl.col("top_sensors").str.json_decode(TOP_SENSORS))
-    except pl.exceptions.ComputeError as error:
-        raise LogFormatError("column 'top_sensors' is not JSON", where=where) from error
+    return pl.Schema({**reader.stored, **SCORE_DTYPES, "timestamp": head.schema["timestamp"]})
+
+
+def _frames(reader: LogReader, wanted: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+    if "top_sensors" not in wanted or reader.stored["top_sensors"] != pl.String:
+        yield from reader.frames(wanted, rows=HEAD_ROWS)
+        return
+    for frame in reader.frames({**wanted, "top_sensors": pl.String()}, rows=HEAD_ROWS):
+        try:
+            yield frame.with_columns(pl.col("top_sensors").str.json_decode(TOP_SENSORS))
+        except pl.exceptions.ComputeError as error:
+            where = reader.source.display_name
+            raise LogFormatError("column 'top_sensors' is not JSON", where=where) from error

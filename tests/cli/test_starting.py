@@ -31,6 +31,7 @@ print("heavy:", *[name for name in {heavy} if name in sys.modules])
         ("inspect", "log.csv"),
         ("inspect", "MODEL"),
         ("inspect", "scores.parquet"),
+        ("threshold", "scores.parquet", "-m", "MODEL"),
         ("backbone", "list"),
     ],
 )
@@ -67,7 +68,7 @@ def test_python_m_runs_the_command() -> None:
     assert out.startswith("aster ")
 
 
-@pytest.mark.parametrize("command", ["train", "score", "eval", "inspect", "backbone"])
+@pytest.mark.parametrize("command", ["train", "score", "threshold", "eval", "inspect", "backbone"])
 def test_every_command_has_help(command: str, aster: Aster) -> None:
     """Help goes to standard output, where a pager can take it."""
     ended = aster(command, "--help")
