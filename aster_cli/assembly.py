@@ -12,11 +12,12 @@ from aster_cli.config import ModelConfig
 from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of
-from aster_cli.model.neighbours import NormalWindows, whitening_without
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.whitening import Whitening
 from aster_cli.scoring import WindowReader
 
 NO_BACKBONE = "none"
-_NORMAL_WINDOWS, _WHITENING = "normal_windows", "residual_whitening"  # among the kept arrays
+_NORMAL = "normal."  # prefix of what normal windows are, among the kept arrays
 _LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
 
 
@@ -76,11 +77,14 @@ class Blueprint:
             compute_dtype=dtype_of(self.scoring.precision),
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
-        stored, whitening = own.pop(_NORMAL_WINDOWS), own.pop(_WHITENING)
+        stored = own.pop(f"{_NORMAL}windows")
+        whitening = Whitening(
+            *(own.pop(f"{_NORMAL}whitening.{part}") for part in ("sensors", "alone", "together"))
+        )
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
-            whitening = whitening_without(whitening, absent)
+            whitening = whitening.without(absent)
         normal = NormalWindows(stored, whitening)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
@@ -103,7 +107,7 @@ def configured_backbone(model: ModelConfig) -> Backbone | None:
     return load_backbone(model.backbone, model.backbone_layers)
 
 
-def keep(network: AsterNetwork, normal: NormalWindows, window_size: int) -> Trained:
+def keep(network: AsterNetwork, normal: NormalWindows) -> Trained:
     """Copy what scoring needs of a network and of the normal windows."""
     adapter = None
     if network.context is not None and network.context.backbone.has_lora:
@@ -114,8 +118,7 @@ def keep(network: AsterNetwork, normal: NormalWindows, window_size: int) -> Trai
         for name, value in network.state_dict().items()
         if not name.startswith(_LLM)
     }
-    stored = {
-        _NORMAL_WINDOWS: normal.windows.reshape(len(normal.windows), window_size, -1).cpu().numpy(),
-        _WHITENING: normal.whitening.cpu().numpy(),
-    }
+    stored = {f"{_NORMAL}{name}": w.cpu().numpy().copy() for name, w in normal.state_dict().items()}
+    n_sensors, size, _ = normal.whitening.alone.shape
+    stored[f"{_NORMAL}windows"] = stored[f"{_NORMAL}windows"].reshape(-1, size, n_sensors)
     return Trained(adapter, own | stored)

@@ -134,7 +134,7 @@ class Detector:
                 epochs.append(EpochRecord(phase=phase, **asdict(result)))
                 if on_epoch is not None:
                     on_epoch(epochs[-1], schedule.steps)
-            return keep(network, normal, schema.window_size)
+            return keep(network, normal)
 
         # calibrated before the network sees the rows that it is calibrated on
         early = NormalWindows.fit(parts.train).to(device)

@@ -22,7 +22,7 @@ from aster_cli.events import EventTracker
 from aster_cli.logs import Log
 from aster_cli.logs.schema import listed
 from aster_cli.model.aster import AsterNetwork
-from aster_cli.model.neighbours import NormalWindows, familiarity
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
@@ -85,13 +85,13 @@ class WindowReader:
         padded[:n] = windows
         batch = torch.from_numpy(padded).to(self._device)
         novelty = self._normal.novelty(batch)
-        reading = self._network(batch, novelty)
+        reading = self._network(batch, novelty.together)
         # rows are too small a unit, so the whole window speaks; a token may only say less
         whole = reading.logits.mean(dim=1, keepdim=True)
         tokens = torch.minimum(reading.logits, whole)
         rows = {
             "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
-            "window": familiarity(novelty).unsqueeze(1).expand(-1, size),
+            "window": novelty.square().reciprocal().unsqueeze(1).expand(-1, size),
         }
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},

@@ -147,8 +147,10 @@ def examine(
         _require_finite(terms)
         hidden = network.hidden(windows)
         generated, displaced = network.generate(windows, hidden, normal, 0.0)
-        real = network.judge(hidden, normal.novelty(windows)).flatten()
-        false = network.judge(network.hidden(generated), normal.novelty(generated))[displaced]
+        real = network.judge(hidden, normal.novelty(windows).together).flatten()
+        false = network.judge(network.hidden(generated), normal.novelty(generated).together)[
+            displaced
+        ]
     labels = np.concatenate((np.zeros(len(real)), np.ones(len(false))))
     logits = torch.cat((real, false)).cpu().numpy()
     return terms, float(roc_auc_score(labels, logits))

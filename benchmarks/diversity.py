@@ -76,14 +76,14 @@ def _directions(windows: TrainingWindows, prior: Prior, strength: float) -> Tens
     normal = NormalWindows.fit(windows)
     model = ModelConfig(window_size=SIZE, latent_width=16, backbone="none")
     torch.manual_seed(0)
-    network = build_network(model, len(normal.whitening), None)
+    network = build_network(model, len(normal.whitening.sensors), None)
     schedule = Schedule(STEPS, 32, 1e-3, strength, 0.0, seed=0)
     with patch("aster_cli.model.aster.sample_relaxed_prior", prior), torch.enable_grad():
         for _ in train(network, windows, normal, windows.none(), schedule, CPU):
             pass
     mean, _ = network.vae(network.hidden(torch.from_numpy(windows.evenly(SAMPLES))))
     delta = network.sensors.displacement(network.decoder(prior(mean), "displace"))
-    return torch.nn.functional.normalize((delta @ normal.whitening).flatten(1), dim=1)
+    return torch.nn.functional.normalize(normal.whitening(delta).together.flatten(1), dim=1)
 
 
 def _even_directions(windows: TrainingWindows) -> Tensor:

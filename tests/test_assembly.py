@@ -1,10 +1,12 @@
 """What is kept of a training, put together again."""
 
+import numpy as np
 import torch
 
 from aster_cli.assembly import Blueprint, keep
 from aster_cli.checkpoint import Scoring
-from aster_cli.model.neighbours import familiarity
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.scoring import READINGS, WindowReader
 from tests.tiny_network import (
     N_SENSORS,
     PATCH_SIZE,
@@ -15,7 +17,12 @@ from tests.tiny_network import (
     tiny_windows,
 )
 
+CPU = torch.device("cpu")
 SCORING = Scoring(batch_windows=4, precision="fp32", threads=1)
+
+
+def blueprint() -> Blueprint:
+    return Blueprint(tiny_config(), N_SENSORS, None, SCORING, CPU)
 
 
 @torch.no_grad()
@@ -23,15 +30,51 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     """Calibration reads by what is kept too, so whatever is lost on the way would not show there:
     a length without its whitening, a classifier that is told of no novelty."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
-    blueprint = Blueprint(tiny_config(), N_SENSORS, None, SCORING, torch.device("cpu"))
-    read = blueprint.reader(keep(network, normal, WINDOW_SIZE)).read(windows.numpy())
+    read = blueprint().reader(keep(network, normal)).read(windows.numpy())
     novelty = normal.novelty(windows)
-    reading = network(windows, novelty)
+    reading = network(windows, novelty.together)
     whole = reading.logits.mean(dim=1, keepdim=True)
     expected = {
-        "window": familiarity(novelty)[:, None].expand(-1, WINDOW_SIZE),
+        "window": novelty.square().reciprocal()[:, None].expand(-1, WINDOW_SIZE),
         "classifier": reading.logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
     }
     for name, values in expected.items():
         torch.testing.assert_close(torch.from_numpy(read.rows[name]), values)
     torch.testing.assert_close(torch.from_numpy(read.expected), reading.expected)
+
+
+@torch.no_grad()
+def test_what_is_kept_reads_the_same_bits() -> None:
+    """Scores before and after saving are compared bit for bit by whoever checks a model."""
+    network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6).numpy()
+    trained = WindowReader(network, normal, CPU, SCORING.batch_windows).read(windows)
+    kept = blueprint().reader(keep(network, normal)).read(windows)
+    for name in READINGS:
+        np.testing.assert_array_equal(kept.rows[name], trained.rows[name])
+    np.testing.assert_array_equal(kept.expected, trained.expected)
+
+
+def test_normal_windows_are_kept_as_they_are() -> None:
+    """Every array of them, under its own name, and windows with their rows told apart."""
+    normal = tiny_normal()
+    kept = keep(tiny_network(), normal).weights
+    whitening = {f"normal.whitening.{name}": w for name, w in normal.whitening.state_dict().items()}
+    assert {name for name in kept if name.startswith("normal.")} == {"normal.windows", *whitening}
+    np.testing.assert_array_equal(kept["normal.windows"], tiny_windows(40, seed=7).numpy())
+    for name, value in whitening.items():
+        np.testing.assert_array_equal(kept[name], value.numpy())
+        assert not np.shares_memory(kept[name], value.numpy())
+
+
+@torch.no_grad()
+def test_an_absent_sensor_is_measured_in_nothing() -> None:
+    """What a log lacks is zero in it and in what is normal; a window's length is the others'."""
+    network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
+    windows[:, :, 1] = 0.0
+    read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy())
+    stored = tiny_windows(40, seed=7)
+    stored[:, :, 1] = 0.0
+    alike = NormalWindows(stored, normal.whitening.without(np.array([1])))
+    expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy())
+    for name in READINGS:
+        np.testing.assert_array_equal(read.rows[name], expected.rows[name])

@@ -19,6 +19,7 @@ from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
 from aster_cli.model.aster import Reading, build_network
 from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.whitening import Whitening
 from aster_cli.results import LogBatch
 from aster_cli.scaling import ScalingTable, SensorScaling
 from aster_cli.scoring import READINGS, LogScorer, WindowReader
@@ -334,7 +335,7 @@ CPU = torch.device("cpu")
 def at_rest() -> NormalWindows:
     """Normal is zero in every element, and a novelty is in scaled units."""
     stored = torch.zeros(4, tiny.WINDOW_SIZE, tiny.N_SENSORS)
-    return NormalWindows(stored, torch.eye(tiny.N_SENSORS))
+    return NormalWindows(stored, Whitening.plain(tiny.WINDOW_SIZE, tiny.N_SENSORS))
 
 
 def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from aster_cli.config import ModelConfig
 from aster_cli.model.aster import AsterNetwork, build_network
-from aster_cli.model.neighbours import NormalWindows, whitening_of
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.whitening import Whitening
 
 N_SENSORS = 3
 WINDOW_SIZE = 16
@@ -45,7 +46,16 @@ def tiny_windows(n: int, seed: int = 0) -> Tensor:
     return wave * torch.tensor([1.0, -0.5, 2.0]) + noise
 
 
+def tiny_residuals(n: int = 300, seed: int = 8) -> Tensor:
+    """Two sensors move together and the third is quiet; half of all is an offset: ``(n, 16, 3)``."""
+    draw = torch.Generator().manual_seed(seed)
+    covariance = torch.tensor([[0.5, 0.3, 0.0], [0.3, 1.0, 0.0], [0.0, 0.0, 0.1]])
+    offset = torch.randn(n, 1, N_SENSORS, generator=draw)
+    noise = torch.randn(n, WINDOW_SIZE, N_SENSORS, generator=draw)
+    residuals: Tensor = 0.5**0.5 * (offset + noise) @ torch.linalg.cholesky(covariance).T
+    return residuals
+
+
 def tiny_normal() -> NormalWindows:
-    """Stored windows, and residuals in which two sensors move together and the third is quiet."""
-    covariance = torch.tensor([[0.5, 0.3, 0.0], [0.3, 1.0, 0.0], [0.0, 0.0, 0.1]]).double()
-    return NormalWindows(tiny_windows(40, seed=7), whitening_of(covariance))
+    """Stored windows, and what is usual of their residuals."""
+    return NormalWindows(tiny_windows(40, seed=7), Whitening.fit(tiny_residuals()))

@@ -111,7 +111,7 @@ class AsterNetwork(nn.Module):
         hidden: Float[Tensor, "batch n d"],
         novelty: Float[Tensor, "batch time sensor"],
     ) -> Float[Tensor, "batch n"]:
-        """Logits of windows, real or generated."""
+        """Logits of windows, real or generated, whose novelty is that of all sensors together."""
         mean, _ = self.vae(hidden)
         residual = hidden - self.decoder(mean, "reconstruct")
         logits: Tensor = self.classifier(hidden, residual, novelty)
@@ -140,7 +140,7 @@ class AsterNetwork(nn.Module):
 
         Δ is what the displacement of h that the decoder makes of a latent code, behind gradient
         reversal of `strength`, does to the sensors; m is a random segment; r is drawn log-uniformly
-        over `RADII`; ‖Δ‖ is the root mean square over the segment, whitened as novelty is.
+        over `RADII`; ‖Δ‖ is the root mean square over the segment's rows, measured as novelty is.
         """
         codes, _ = self.vae(hidden.detach())
         code = sample_relaxed_prior(codes.detach())
@@ -149,11 +149,9 @@ class AsterNetwork(nn.Module):
         )
         batch, n_tokens, _ = hidden.shape
         displaced = random_segments(batch, n_tokens, hidden.device)
-        rows = displaced.repeat_interleave(self.patch_size, dim=1).unsqueeze(-1)
-        delta = delta * rows
-        square = (delta @ normal.whitening).square().mean(dim=2, keepdim=True)
-        mean = square.sum(dim=1, keepdim=True) / rows.sum(dim=1, keepdim=True)
-        norm = mean.clamp_min(1e-12).sqrt()
+        delta = delta * displaced.repeat_interleave(self.patch_size, dim=1).unsqueeze(-1)
+        share = displaced.float().mean(dim=1)
+        norm = (normal.whitening(delta).square() / share).sqrt().view(-1, 1, 1)
         low, high = RADII
         radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
         return window + radius * delta / norm, displaced
@@ -177,7 +175,7 @@ class AsterNetwork(nn.Module):
         decoded = self.decoder(sample_posterior(mean, log_variance), "reconstruct")
         generated, displaced = self.generate(window, hidden, normal, strength)
         both = torch.cat((hidden, self.hidden(generated)))
-        logits = self.judge(both, normal.novelty(torch.cat((window, generated))))
+        logits = self.judge(both, normal.novelty(torch.cat((window, generated))).together)
         real_logits, generated_logits = logits.chunk(2)
         return LossTerms(
             window_reconstruction=(self.sensors(decoded) - window).square().mean(),

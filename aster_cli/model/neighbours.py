@@ -2,9 +2,8 @@
 
 Sub-sequence k-nearest neighbours (the strongest simple peer on server logs), with two changes. The
 mean of the nearest windows is the *expected* window, and what counts is the residual from it. And the
-residual is measured in a Mahalanobis length (Mahalanobis, 1936) under the covariance of residuals
-that normal windows have *from other stretches of time*: sensors that are never well expected count
-less, sensors that always move together count as one, and drift within training is part of normal.
+residual is measured by what residuals normal windows have *from other stretches of time*, so that
+drift within training is part of normal; see `aster_cli.model.whitening`.
 """
 
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aster_cli.model.whitening import Novelty, Whitening
 from aster_cli.windows import TrainingWindows
 
 STORED_WINDOWS = 4000
@@ -30,11 +30,8 @@ BLOCK_WINDOWS = 1000
 OTHER_WINDOWS = 1000
 """At most so many windows outside a block are what it is expected from in training."""
 
-DIAGONAL, ISOTROPIC = 0.02, 0.3
-"""How much of the covariance is its diagonal, and how much of its mean variance is added to that."""
-
-SMALLEST_VARIANCE = 1e-4
-"""Of residuals, in squared scaled units: sensors at rest give none of their own."""
+BLOCK_CELLS = 1 << 24
+"""At most so many cells of a block do: on very wide logs that is fewer windows."""
 
 
 class NormalWindows(nn.Module):
@@ -45,39 +42,32 @@ class NormalWindows(nn.Module):
 
     Args:
         windows: What is normal, in scaled units.
-        whitening: Turns a row of residuals into one whose covariance is near the unit matrix.
+        whitening: Turns residuals into novelty.
     """
 
     windows: Tensor
-    whitening: Tensor
     squared_norms: Tensor
 
-    def __init__(
-        self,
-        windows: Float[Tensor, "stored time sensor"],
-        whitening: Float[Tensor, "sensor sensor"],
-    ) -> None:
+    def __init__(self, windows: Float[Tensor, "stored time sensor"], whitening: Whitening) -> None:
         super().__init__()
         flat = windows.flatten(1).contiguous()
         self.register_buffer("windows", flat)
-        self.register_buffer("whitening", whitening.contiguous())
         self.register_buffer("squared_norms", flat.square().sum(dim=1), persistent=False)
+        self.whitening = whitening
 
     @classmethod
     def fit(cls, windows: TrainingWindows) -> "NormalWindows":
         """Store windows spread evenly over the log, and learn the residuals of its blocks."""
         stored = torch.from_numpy(windows.evenly(STORED_WINDOWS))
-        plain = torch.eye(stored.shape[2])
-        second_moment = torch.zeros_like(plain, dtype=torch.float64)
-        n_rows = 0
+        _, size, n_sensors = stored.shape
+        plain = Whitening.plain(size, n_sensors)
+        n_asked = min(BLOCK_WINDOWS, max(1, BLOCK_CELLS // (size * n_sensors)))
+        residuals = []
         for inside, outside in windows.blocks(BLOCKS):
             others = cls(torch.from_numpy(windows.some(outside, STORED_WINDOWS)), plain)
-            asked = torch.from_numpy(windows.some(inside, BLOCK_WINDOWS))
-            rows = others.residual(asked).flatten(0, 1).double()
-            second_moment += rows.T @ rows
-            n_rows += len(rows)
+            residuals.append(others.residual(torch.from_numpy(windows.some(inside, n_asked))))
         # a log too short for blocks tells nothing of residuals: they count as they are
-        return cls(stored, whitening_of(second_moment / n_rows) if n_rows else plain)
+        return cls(stored, Whitening.fit(torch.cat(residuals)) if residuals else plain)
 
     def blocks(self, windows: TrainingWindows) -> list["Block"]:
         """The log's blocks, each with what the others expect; one of all, where it is too short."""
@@ -97,11 +87,10 @@ class NormalWindows(nn.Module):
         nearest = squared.topk(k, dim=1, largest=False).indices
         return (flat - self.windows[nearest].mean(dim=1)).view_as(window)
 
-    def novelty(
-        self, window: Float[Tensor, "batch time sensor"]
-    ) -> Float[Tensor, "batch time sensor"]:
+    def novelty(self, window: Float[Tensor, "batch time sensor"]) -> Novelty:
         """Return the whitened residual: about 1 where a window is as new as normal ones are."""
-        return self.residual(window) @ self.whitening
+        novelty: Novelty = self.whitening(self.residual(window))
+        return novelty
 
 
 class Block(NamedTuple):
@@ -114,35 +103,3 @@ class Block(NamedTuple):
 
     inside: NDArray[np.int64]
     others: NormalWindows
-
-
-def familiarity(novelty: Float[Tensor, "batch time sensor"]) -> Float[Tensor, " batch"]:
-    """The inverse of a window's mean square novelty."""
-    return novelty.square().mean(dim=(1, 2)).clamp_min(SMALLEST_VARIANCE).reciprocal()
-
-
-def whitening_without(
-    whitening: Float[Tensor, "sensor sensor"], absent: NDArray[np.int64]
-) -> Float[Tensor, "sensor sensor"]:
-    """The same for logs that lack some sensors: the others' marginal, at the same mean square."""
-    present = torch.from_numpy(np.setdiff1d(np.arange(len(whitening)), absent))
-    covariance = torch.linalg.inv(whitening.double() @ whitening.double().T)
-    precision = torch.linalg.inv(covariance[present][:, present])
-    reduced = torch.zeros_like(whitening)
-    root = torch.linalg.cholesky(precision) * (len(whitening) / len(present)) ** 0.5
-    reduced[present.unsqueeze(1), present] = root.float()
-    return reduced
-
-
-def whitening_of(
-    covariance: Float[Tensor, "sensor sensor"],
-) -> Float[Tensor, "sensor sensor"]:
-    """A root of the inverse covariance, shrunk to its diagonal and to a multiple of the unit matrix.
-
-    Shrinkage as in Ledoit and Wolf (2004), with fixed shares: `DIAGONAL` and `ISOTROPIC`.
-    """
-    variances = covariance.diagonal()
-    level = variances.mean().clamp_min(SMALLEST_VARIANCE)
-    shrunk = (1.0 - DIAGONAL) * covariance + torch.diag(DIAGONAL * variances + ISOTROPIC * level)
-    root: Tensor = torch.linalg.cholesky(torch.linalg.inv(shrunk))
-    return root.float()

@@ -76,14 +76,17 @@ def test_undisplaced_rows_are_untouched(network: AsterNetwork) -> None:
 
 @torch.no_grad()
 def test_the_radius_is_as_drawn(network: AsterNetwork) -> None:
-    """Within the documented range, log-uniform, and as long as novelty is: whitened, a segment's
-    root mean square. In plain units a pseudo-anomaly could hide in a sensor that wanders anyway."""
+    """Within the documented range, log-uniform, and as long as novelty is: the root mean square over
+    a segment, whitened alone and together. In plain units a pseudo-anomaly could hide in a sensor
+    that wanders anyway."""
     windows = tiny_windows(2000)
     generated, _, rows = generate(network, windows)
-    step = (generated - windows) @ NORMAL.whitening
-    square = step.square().mean(dim=2).sum(dim=1) / rows.sum(dim=1)
+    alone, together = (
+        part.square().mean(dim=2).sum(dim=1) / rows.sum(dim=1)
+        for part in NORMAL.whitening(generated - windows)
+    )
     low, high = RADII
-    place = ((0.5 * square.log()) - np.log(low)) / np.log(high / low)
+    place = (0.25 * (alone * together).log() - np.log(low)) / np.log(high / low)
     torch.testing.assert_close(place.sort().values, torch.linspace(0, 1, 2000), rtol=0, atol=0.05)
     assert place.min() > -0.001
     assert place.max() < 1.001
@@ -98,7 +101,9 @@ def test_pseudo_anomalies_come_in_by_the_door_of_real_ones(
     windows = tiny_windows(6)
     generated, displaced, _ = generate(network, windows)
     monkeypatch.setattr(network, "generate", lambda *_: (generated, displaced))
-    real, false = (network(seen, NORMAL.novelty(seen)).logits for seen in (windows, generated))
+    real, false = (
+        network(seen, NORMAL.novelty(seen).together).logits for seen in (windows, generated)
+    )
     torch.testing.assert_close(
         network.losses(windows, NORMAL, 1.0).classification,
         real_against_generated(real, false, displaced),
@@ -181,7 +186,7 @@ def test_the_spread_follows_training_only() -> None:
 def test_scoring_is_judging_without_displacing(network: AsterNetwork) -> None:
     """The logits of `forward` are those that training taught, a token each."""
     windows = tiny_windows(5)
-    novelty = NORMAL.novelty(windows)
+    novelty = NORMAL.novelty(windows).together
     reading = network.eval()(windows, novelty)
     torch.testing.assert_close(reading.logits, network.judge(network.hidden(windows), novelty))
     assert reading.logits.shape == (5, N_TOKENS)
@@ -192,7 +197,7 @@ def test_scoring_is_judging_without_displacing(network: AsterNetwork) -> None:
 def test_scores_draw_no_random_numbers(network: AsterNetwork) -> None:
     """Same rows, same bits: the latent's mean is read, never a sample."""
     windows = tiny_windows(5)
-    novelty = NORMAL.novelty(windows)
+    novelty = NORMAL.novelty(windows).together
     network.eval()
     first, second = network(windows, novelty), network(windows, novelty)
     assert torch.equal(first.logits, second.logits)

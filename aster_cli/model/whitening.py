@@ -1,0 +1,133 @@
+"""From residuals to novelty: how far a window is from what was expected, in units of what is usual.
+
+A residual is measured in Mahalanobis lengths (Mahalanobis, 1936), under the second moments of the
+residuals that normal windows have *from other stretches of time*. There are two of them, and their
+geometric mean counts:
+
+* every sensor *alone*, whitened over the rows of a window. What drifts is off by much the same in all
+  rows of a normal window, so such an offset counts little; a course that no normal window takes
+  counts much;
+* the sensors *together*, whitened among themselves first, so that those which always move together
+  count as one, and then over rows in the same way.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+DIAGONAL, ISOTROPIC = 0.02, 0.3
+"""How much of the sensors' covariance is its diagonal, and of its mean variance is added to that."""
+
+ROW_SHARE, LEVEL_SHARE = 0.1, 0.1
+"""How much of a sensor's mean variance, and of that of all sensors, is added over rows."""
+
+SMALLEST_SQUARE = 1e-4
+"""Of residuals, in squared scaled units: sensors at rest give none of their own."""
+
+
+class Novelty(NamedTuple):
+    """Whitened residuals of windows, about 1 in root mean square where windows are normal."""
+
+    alone: Float[Tensor, "batch time sensor"]
+    together: Float[Tensor, "batch time sensor"]
+
+    def square(self) -> Float[Tensor, " batch"]:
+        """A window's mean square: the geometric mean of both lengths' own."""
+        alone, together = (
+            part.square().mean(dim=(1, 2)).clamp_min(SMALLEST_SQUARE) for part in self
+        )
+        return (alone * together).sqrt()
+
+
+class Whitening(nn.Module):
+    """Symmetric roots of inverse covariances, which leave every value at its sensor and row.
+
+    Args:
+        sensors: Among sensors.
+        alone: Of each sensor over rows.
+        together: The same, after `sensors`.
+    """
+
+    sensors: Tensor
+    alone: Tensor
+    together: Tensor
+
+    def __init__(
+        self,
+        sensors: Float[Tensor, "sensor sensor"],
+        alone: Float[Tensor, "sensor time time"],
+        together: Float[Tensor, "sensor time time"],
+    ) -> None:
+        super().__init__()
+        self.register_buffer("sensors", sensors.contiguous())
+        self.register_buffer("alone", alone.contiguous())
+        self.register_buffer("together", together.contiguous())
+
+    @classmethod
+    def plain(cls, size: int, n_sensors: int) -> "Whitening":
+        """Residuals as they are."""
+        rows = torch.eye(size).expand(n_sensors, -1, -1)
+        return cls(torch.eye(n_sensors), rows, rows)
+
+    @classmethod
+    def fit(cls, residuals: Float[Tensor, "window time sensor"]) -> "Whitening":
+        """Learn what is usual from the residuals of normal windows."""
+        sensors = _among_sensors(residuals)
+        return cls(sensors, _over_rows(residuals), _over_rows(residuals @ sensors))
+
+    def forward(self, residual: Float[Tensor, "batch time sensor"]) -> Novelty:
+        """Whiten residuals."""
+        return Novelty(
+            torch.einsum("btc,cts->bsc", residual, self.alone),
+            torch.einsum("btc,cts->bsc", residual @ self.sensors, self.together),
+        )
+
+    def without(self, absent: NDArray[np.int64]) -> "Whitening":
+        """The same for logs that lack some sensors: the others' marginal, at the same mean square.
+
+        Over rows each of the others keeps what it had beside the absent ones.
+        """
+        n_sensors = len(self.sensors)
+        present = torch.from_numpy(np.setdiff1d(np.arange(n_sensors), absent))
+        root = torch.linalg.inv(self.sensors.double())
+        marginal = (root @ root)[present][:, present]
+        sensors = torch.zeros_like(self.sensors)
+        sensors[present.unsqueeze(1), present] = _inverse_root(marginal)
+        share = (n_sensors / len(present)) ** 0.5
+        return Whitening(sensors, self.alone * share, self.together * share)
+
+
+def _among_sensors(
+    residuals: Float[Tensor, "window time sensor"],
+) -> Float[Tensor, "sensor sensor"]:
+    """Whiten rows of residuals, their covariance shrunk to its diagonal and to one variance for all.
+
+    Shrinkage as in Ledoit and Wolf (2004), with fixed shares: `DIAGONAL` and `ISOTROPIC`.
+    """
+    rows = residuals.flatten(0, 1)
+    second = (rows.T @ rows).double() / len(rows)
+    variances = second.diagonal()
+    ridge = DIAGONAL * variances + ISOTROPIC * variances.mean().clamp_min(SMALLEST_SQUARE)
+    return _inverse_root((1.0 - DIAGONAL) * second + torch.diag(ridge))
+
+
+def _over_rows(
+    residuals: Float[Tensor, "window time sensor"],
+) -> Float[Tensor, "sensor time time"]:
+    """Whiten every sensor's rows of a window, shrunk by `ROW_SHARE` and `LEVEL_SHARE`."""
+    second = torch.einsum("wtc,wsc->cts", residuals, residuals).double() / len(residuals)
+    variances = second.diagonal(dim1=1, dim2=2).mean(dim=1)
+    level = variances.mean().clamp_min(SMALLEST_SQUARE)
+    ridge = ROW_SHARE * variances + LEVEL_SHARE * level
+    return _inverse_root(second + ridge.view(-1, 1, 1) * torch.eye(residuals.shape[1]))
+
+
+def _inverse_root(second: Float[Tensor, "... n n"]) -> Float[Tensor, "... n n"]:
+    """The symmetric root of the inverse, in single precision."""
+    values, vectors = torch.linalg.eigh(second)
+    root: Tensor = (vectors / values.sqrt().unsqueeze(-2)) @ vectors.mT
+    return root.float()

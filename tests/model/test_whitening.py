@@ -1,0 +1,226 @@
+"""What a residual is worth: roots that whiten what is usual, and the length that comes of them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aster_cli.model.whitening import SMALLEST_SQUARE, Novelty, Whitening
+from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_residuals
+
+FITTED = Whitening.fit(tiny_residuals())
+
+
+def noise(*deviations: float, n: int = 500) -> Tensor:
+    """Residuals without any order in time: ``(n, 16, sensor)``."""
+    return torch.randn(n, WINDOW_SIZE, len(deviations)) * torch.tensor(deviations)
+
+
+def one_window(*courses: Tensor | float) -> Tensor:
+    """A residual with these courses of its sensors: ``(1, 16, sensor)``."""
+    return torch.stack([torch.zeros(WINDOW_SIZE) + course for course in courses], dim=1)[None]
+
+
+def second_moments(roots: Tensor) -> Tensor:
+    """What inverse roots were made of."""
+    moments: Tensor = torch.linalg.inv(roots.double() @ roots.double())
+    return moments
+
+
+def by_hand(values: list[list[float]]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_the_square_is_the_geometric_mean_of_both_lengths() -> None:
+    """By hand: half of the elements 3 and half 1 have a mean square of 5; with one of 20, that is
+    10. Neither length alone can say that a window is normal or that it is not."""
+    alone = torch.ones(1, WINDOW_SIZE, N_SENSORS)
+    alone[:, ::2] = -3.0
+    together = torch.full_like(alone, 20.0**0.5)
+    assert Novelty(alone, together).square().tolist() == pytest.approx([10.0])
+    assert Novelty(together, alone).square().tolist() == pytest.approx([10.0])
+
+
+def test_a_window_met_before_is_no_infinity() -> None:
+    """A log that replays itself has no novelty; one window of it must not drown all others' mean,
+    nor one length of nothing the other length."""
+    none, some = torch.zeros(1, WINDOW_SIZE, N_SENSORS), torch.ones(1, WINDOW_SIZE, N_SENSORS)
+    assert Novelty(none, none).square().item() == pytest.approx(SMALLEST_SQUARE)
+    assert Novelty(none, some).square().item() == pytest.approx(SMALLEST_SQUARE**0.5)
+
+
+def test_plain_is_residuals_as_they_are() -> None:
+    """A window that is two off in every element is two away, whatever its size."""
+    residual = tiny_residuals(5)
+    for part in Whitening.plain(WINDOW_SIZE, N_SENSORS)(residual):
+        assert torch.equal(part, residual)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shrunk"),
+    [
+        # variances 4 and 1, their mean 2.5: 4 + 0.3 · 2.5 and 1 + 0.3 · 2.5
+        ([[2.0, 1.0], [2.0, -1.0]], [[4.75, 0.0], [0.0, 1.75]]),
+        # variances 2.5 and 2.5, covariance 2: 2.5 · 1.3 and 0.98 · 2
+        ([[2.0, 1.0], [1.0, 2.0]], [[3.25, 1.96], [1.96, 3.25]]),
+    ],
+)
+def test_sensors_are_whitened_but_for_the_shrinkage(
+    rows: list[list[float]], shrunk: list[list[float]]
+) -> None:
+    """By hand, on one window of two rows of two sensors."""
+    whitening = Whitening.fit(torch.tensor([rows]))
+    torch.testing.assert_close(
+        second_moments(whitening.sensors), by_hand(shrunk), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_rows_are_whitened_but_for_the_shrinkage() -> None:
+    """By hand: two sensors at 2 and at 1 over both rows have variances 4 and 1, their mean is 2.5;
+    a tenth of the own and a tenth of the mean are added: 0.65 and 0.35."""
+    alone = second_moments(Whitening.fit(torch.tensor([[[2.0, 1.0], [2.0, 1.0]]])).alone)
+    expected = [[[4.65, 4.0], [4.0, 4.65]], [[1.35, 1.0], [1.0, 1.35]]]
+    torch.testing.assert_close(alone, torch.tensor(expected).double(), rtol=1e-4, atol=1e-4)
+
+
+def test_second_moments_are_over_all_windows() -> None:
+    """A window of 3 and one of 1 in all rows: 5 on average, and neither's mean is taken off."""
+    residuals = torch.tensor([3.0, 1.0]).view(2, 1, 1).expand(2, 4, 1)
+    expected = torch.full((1, 4, 4), 5.0) + torch.eye(4)  # 0.1 · 5 + 0.1 · 5
+    torch.testing.assert_close(
+        second_moments(Whitening.fit(residuals).alone), expected.double(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_together_is_alone_once_sensors_are_whitened() -> None:
+    """The order matters: sensors first, then what is left of each over rows."""
+    residuals = tiny_residuals()
+    white = residuals @ FITTED.sensors
+    torch.testing.assert_close(FITTED.together, Whitening.fit(white).alone)
+    first = Whitening(torch.eye(N_SENSORS), FITTED.together, FITTED.together)
+    torch.testing.assert_close(FITTED(residuals).together, first(white).alone)
+
+
+@pytest.mark.parametrize("deviation", [0.1, 10.0])
+def test_normal_residuals_have_a_novelty_of_about_one(deviation: float) -> None:
+    """In any unit. Of sensors and rows that are all alike, 1 over 1 + 0.1 + 0.1 is left."""
+    residuals = noise(deviation, deviation, deviation)
+    for part in Whitening.fit(residuals)(residuals):
+        assert part.square().mean().item() == pytest.approx(1.0 / 1.2, rel=0.01)
+
+
+def test_roots_are_symmetric() -> None:
+    """Every value stays at its sensor and row, so that a token hears of its own rows and a change
+    of time's direction is no change of novelty. A root of triangles would smear them one way."""
+    for name, root in FITTED.state_dict().items():
+        torch.testing.assert_close(root, root.mT, msg=name)
+        assert (torch.linalg.eigvalsh(root) > 0).all(), name
+
+
+def test_a_value_stays_at_its_sensor_and_row() -> None:
+    """One value in a window of zeros: novelty is largest there, and alone in no other sensor."""
+    for sensor in range(N_SENSORS):
+        for row in range(WINDOW_SIZE):
+            residual = torch.zeros(1, WINDOW_SIZE, N_SENSORS)
+            residual[0, row, sensor] = 1.0
+            novelty = FITTED(residual)
+            for part in novelty:
+                assert part.abs().argmax() == row * N_SENSORS + sensor
+            others = [other for other in range(N_SENSORS) if other != sensor]
+            assert (novelty.alone[:, :, others] == 0.0).all()
+
+
+def test_a_sensor_that_is_never_well_expected_counts_less() -> None:
+    """The same deviation is news from a quiet sensor and none from a restless one."""
+    whitening = Whitening.fit(noise(0.1, 0.1, 2.0))
+    quiet, restless = whitening(one_window(1.0, 0.0, 0.0)), whitening(one_window(0.0, 0.0, 1.0))
+    assert quiet.square() > 4.0 * restless.square()
+    for news, none in zip(quiet, restless, strict=True):
+        assert news.square().sum() > 2.0 * none.square().sum()
+
+
+def test_sensors_that_break_their_bond_count_more() -> None:
+    """Two sensors that always move together, one up and one down: neither alone is far out."""
+    common = noise(1.0)
+    whitening = Whitening.fit(common * torch.tensor([1.0, 1.0, 0.1]) + noise(0.05, 0.05, 0.1))
+    bound, apart = whitening(one_window(1.0, 1.0, 0.0)), whitening(one_window(1.0, -1.0, 0.0))
+    torch.testing.assert_close(apart.alone.square(), bound.alone.square())
+    assert apart.square() > 2.0 * bound.square()
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_an_offset_that_is_usual_counts_less_than_a_course_that_is_not(bound: bool) -> None:
+    """Drift is an offset of a whole window. An alternation, or a step inside the window, has the
+    same mean square and no normal window makes it. It is so for a sensor on its own and for one
+    that moves with the others."""
+    offset = torch.randn(500, 1, 1 if bound else N_SENSORS)
+    whitening = Whitening.fit(offset + noise(0.1, 0.1, 0.1))
+    row = torch.arange(WINDOW_SIZE)
+    usual = whitening(one_window(1.0, 0.0, 0.0))
+    for course in (1.0 - 2.0 * (row % 2), torch.sign(row - WINDOW_SIZE / 2 + 0.5)):
+        news = whitening(one_window(course, 0.0, 0.0))
+        assert news.square() > 4.0 * usual.square()
+        for part, usual_part in zip(news, usual, strict=True):
+            assert part.square().sum() > 2.0 * usual_part.square().sum()
+
+
+def test_a_log_at_rest_has_a_length_too() -> None:
+    """No residual at all in training must not make any later one infinite."""
+    whitening = Whitening.fit(torch.zeros(20, WINDOW_SIZE, N_SENSORS))
+    assert whitening(one_window(1.0, 1.0, 1.0)).square().isfinite().all()
+
+
+def test_one_window_is_enough_to_fit() -> None:
+    """Its second moments are singular; what is added to them is not."""
+    residual = tiny_residuals(1)
+    assert Whitening.fit(residual)(residual).square().isfinite().all()
+
+
+def test_arrays_have_one_layout() -> None:
+    """A root of a matrix comes in columns and is read from a file in rows; a product of the one may
+    differ from a product of the other in its last bit, and so may scores before and after saving."""
+    given = {
+        "sensors": torch.randn(N_SENSORS, N_SENSORS).mT,
+        "alone": torch.randn(N_SENSORS, WINDOW_SIZE, WINDOW_SIZE).mT,
+        "together": torch.randn(WINDOW_SIZE, WINDOW_SIZE).expand(N_SENSORS, -1, -1),
+    }
+    kept = Whitening(**given).state_dict()
+    assert set(kept) == set(given)
+    for name, array in given.items():
+        assert not array.is_contiguous()
+        assert kept[name].is_contiguous(), name
+        assert torch.equal(kept[name], array), name
+
+
+def test_absent_sensors_leave_the_marginal_of_the_others() -> None:
+    """By hand: of covariance [[1, .9], [.9, 1]] the first sensor alone has variance 1, not the 0.19
+    that it has once the second is known; and the mean is over one sensor, not two."""
+    values, vectors = torch.linalg.eigh(by_hand([[1.0, 0.9], [0.9, 1.0]]))
+    root = (vectors * values.rsqrt() @ vectors.T).float()
+    rows = torch.randn(2, 3, 3)
+    reduced = Whitening(root, rows, 2.0 * rows).without(np.array([1]))
+    torch.testing.assert_close(reduced.sensors, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    torch.testing.assert_close(reduced.alone[0], 2.0**0.5 * rows[0])
+    torch.testing.assert_close(reduced.together[0], 2.0 * 2.0**0.5 * rows[0])
+
+
+def test_absent_sensors_leave_the_others_their_bond() -> None:
+    """Those that remain stay in the order they had, and together as they were."""
+    reduced = FITTED.without(np.array([0]))
+    assert (reduced.sensors[0] == 0.0).all()
+    assert (reduced.sensors[:, 0] == 0.0).all()
+    before, after = second_moments(FITTED.sensors), second_moments(reduced.sensors[1:, 1:])
+    torch.testing.assert_close(after, before[1:, 1:], rtol=1e-4, atol=1e-4)
+
+
+def test_absent_sensors_leave_the_mean_square() -> None:
+    """Thresholds were chosen with all sensors there. Where all are off by the same, a log without
+    one of them is as new as one with it; what is zero for want of a sensor does not dilute it."""
+    whitening = Whitening.fit(noise(1.0, 1.0, 1.0, n=3000))
+    residuals = noise(1.0, 1.0, 1.0, n=3000)
+    full = whitening(residuals)
+    residuals[:, :, 1] = 0.0
+    reduced = whitening.without(np.array([1]))(residuals)
+    for part, whole in zip(reduced, full, strict=True):
+        assert (part[:, :, 1] == 0.0).all()
+        assert part.square().mean().item() == pytest.approx(whole.square().mean().item(), rel=0.02)
