@@ -360,9 +360,10 @@ def test_a_windows_place_in_the_batch_does_not_change_a_bit() -> None:
     torch.manual_seed(0)
     config = ModelConfig(window_size=size, latent_width=16, backbone="none")
     network = build_network(config, sensors, None).eval()
-    reader = WindowReader(
-        network, NormalWindows(torch.randn(500, size, sensors), torch.eye(sensors)), CPU, places
+    normal = NormalWindows(
+        torch.randn(500, size, sensors), Whitening.fit(torch.randn(300, size, sensors))
     )
+    reader = WindowReader(network, normal, CPU, places)
     one = torch.randn(1, size, sensors).numpy()
     alone = reader.read(one)
     others = torch.randn(places, size, sensors).numpy()
