@@ -114,7 +114,7 @@ class Detector:
             series, span = collect(log.batches())
         period = sampling_period(series, log.schema, config.time)
         gap = 2.0 * config.time.max_gap * period * log.schema.units_per_second
-        series, excluded, met = skip_incidents(series, incidents, log.schema.id_cols, gap=gap)
+        series, excluded, skipped = skip_incidents(series, incidents, log.schema.id_cols, gap=gap)
         source, series, left_out = drop_empty_sensors(log.schema, series)
         config = resolve(config, max(map(len, series)), len(source.sensors))
         schema = ModelSchema(
@@ -124,7 +124,6 @@ class Detector:
             window_size=config.model.window_size or 0,
             stride=config.model.stride or 0,
         )
-        skipped = _skipped(excluded, met, len(incidents))
         splits = [split_time(one, schema.window_size) for one in series]
         scaling, parts = _prepare(series, splits, schema, config, log.name)
         device = find_device(config.training.device)
@@ -312,15 +311,6 @@ def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
         reversal_from=1.0 if again else 0.0,
         seed=config.training.seed,
     )
-
-
-def _skipped(rows: int, met: int, incidents: int) -> tuple[str, ...]:
-    """What became of known incidents, where there are any."""
-    if not incidents:
-        return ()
-    said = f"{rows:,} rows of {met} known incident{'s' * (met != 1)} are skipped"
-    others = f"; no row lies in {incidents - met} others" if met < incidents else ""
-    return (said + others,)
 
 
 def _record(

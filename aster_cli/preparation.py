@@ -59,7 +59,7 @@ def collect(batches: Iterable[LogBatch]) -> tuple[list[Series], pl.Series]:
 
 def skip_incidents(
     series: list[Series], incidents: list[Incident], id_cols: tuple[str, ...], *, gap: float
-) -> tuple[list[Series], int, int]:
+) -> tuple[list[Series], int, tuple[str, ...]]:
     """Take the rows of known incidents out of the log, and leave a gap in their place.
 
     The clock is set forward behind each, so that no window or fill reaches across, however short it
@@ -72,8 +72,7 @@ def skip_incidents(
         gap: How far the clock is set forward.
 
     Returns:
-        The machines that have rows left, the number of rows taken out, and of incidents that had
-        any.
+        The machines that have rows left, the number of rows taken out, and what is to be said of it.
 
     Raises:
         DataError: No row is left.
@@ -92,7 +91,13 @@ def skip_incidents(
             left.append(Series(one.machine, one.numbers[kept], time[kept], one.values[kept]))
     if not left:
         raise DataError("every row lies in a known incident", hint="check --exclude")
-    return left, sum(map(len, series)) - sum(map(len, left)), int(met.sum())
+    skipped = sum(map(len, series)) - sum(map(len, left))
+    if not incidents:
+        return left, skipped, ()
+    note = f"{skipped:,} rows lie in known incidents and are skipped"
+    if not met.all():
+        note += f"; of the {len(met)} incidents {np.sum(~met)} met no row"
+    return left, skipped, (note,)
 
 
 def drop_empty_sensors(

@@ -414,7 +414,7 @@ def test_known_incidents_teach_nothing(tmp_path: Path) -> None:
         record = detector.checkpoint.training
         assert (record.rows, record.excluded_rows) == (290, 10)
         assert record.notes[-1] == (
-            "10 rows of 2 known incidents are skipped; no row lies in 1 others"
+            "10 rows lie in known incidents and are skipped; of the 3 incidents 1 met no row"
         )
         found.append(detector.model_id)
     assert found[0] == found[1]

@@ -14,7 +14,7 @@ def test_how_many_rows_were_skipped_is_said_and_recorded(save: Save, aster: Aste
     incidents = save("start,end\n2024-03-01 00:30,2024-03-01 00:39\n", "incidents.csv")
     ended = aster("train", log, "--exclude", incidents, "-o", "m.aster", *FAST)
     assert ended.code == 0
-    assert "note: 10 rows of 1 known incident are skipped" in ended.err
+    assert "note: 10 rows lie in known incidents and are skipped" in ended.err
     record = json.loads(Path("m.aster/training.json").read_text())
     assert (record["rows"], record["excluded_rows"]) == (190, 10)
 
