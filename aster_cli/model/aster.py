@@ -33,7 +33,7 @@ from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.vae import VaeEncoder, sample_posterior, sample_relaxed_prior
 
 RADII = (0.5, 10.0)
-"""Range of a pseudo-anomaly's radius: of its novelty, which is about 1 for normal windows."""
+"""Range of a pseudo-anomaly's radius: of its novelty, which is up to about 1 for normal windows."""
 
 SMALLEST_SPREAD = 1e-3
 """Of the hidden state, whose norms inside are near 1: sensors at rest give none of their own."""

@@ -88,7 +88,7 @@ class NormalWindows(nn.Module):
         return (flat - self.windows[nearest].mean(dim=1)).view_as(window)
 
     def novelty(self, window: Float[Tensor, "batch time sensor"]) -> Novelty:
-        """Return the whitened residual: about 1 where a window is as new as normal ones are."""
+        """Return the whitened residual: in units of how new normal windows are."""
         novelty: Novelty = self.whitening(self.residual(window))
         return novelty
 

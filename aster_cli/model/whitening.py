@@ -30,7 +30,10 @@ SMALLEST_SQUARE = 1e-4
 
 
 class Novelty(NamedTuple):
-    """Whitened residuals of windows, about 1 in root mean square where windows are normal."""
+    """Whitened residuals of windows, up to about 1 in root mean square where windows are normal.
+
+    Shrinkage keeps it below 1 where residuals are much alike: offsets that drift, one loud sensor.
+    """
 
     alone: Float[Tensor, "batch time sensor"]
     together: Float[Tensor, "batch time sensor"]
@@ -77,7 +80,12 @@ class Whitening(nn.Module):
     def fit(cls, residuals: Float[Tensor, "window time sensor"]) -> "Whitening":
         """Learn what is usual from the residuals of normal windows."""
         sensors = _among_sensors(residuals)
-        return cls(sensors, _over_rows(residuals), _over_rows(residuals @ sensors))
+        gain = float(sensors.square().sum(dim=0).mean())
+        return cls(
+            sensors,
+            _over_rows(residuals, SMALLEST_SQUARE),
+            _over_rows(residuals @ sensors, SMALLEST_SQUARE * gain),
+        )
 
     def forward(self, residual: Float[Tensor, "batch time sensor"]) -> Novelty:
         """Whiten residuals."""
@@ -89,16 +97,23 @@ class Whitening(nn.Module):
     def without(self, absent: NDArray[np.int64]) -> "Whitening":
         """The same for logs that lack some sensors: the others' marginal, at the same mean square.
 
-        Over rows each of the others keeps what it had beside the absent ones.
+        Over rows each of the others keeps the course that it had beside the absent ones.
         """
         n_sensors = len(self.sensors)
         present = torch.from_numpy(np.setdiff1d(np.arange(n_sensors), absent))
-        root = torch.linalg.inv(self.sensors.double())
-        marginal = (root @ root)[present][:, present]
-        sensors = torch.zeros_like(self.sensors)
-        sensors[present.unsqueeze(1), present] = _inverse_root(marginal)
         share = (n_sensors / len(present)) ** 0.5
-        return Whitening(sensors, self.alone * share, self.together * share)
+        full = self.sensors.double()
+        shrunk = torch.linalg.inv(full @ full)
+        marginal = _inverse_root(shrunk[present][:, present])
+        sensors = torch.zeros_like(self.sensors)
+        sensors[present.unsqueeze(1), present] = marginal
+        # bound to absent ones, a sensor had less of its own before than it has now
+        second = _unshrunk(shrunk)
+        before = (full @ second @ full).diagonal()[present]
+        now = (marginal.double() @ second[present][:, present] @ marginal.double()).diagonal()
+        scale = torch.zeros(n_sensors)
+        scale[present] = (share * (before / now.clamp_min(1e-12)).sqrt()).float()
+        return Whitening(sensors, self.alone * share, self.together * scale.view(-1, 1, 1))
 
 
 def _among_sensors(
@@ -115,13 +130,24 @@ def _among_sensors(
     return _inverse_root((1.0 - DIAGONAL) * second + torch.diag(ridge))
 
 
+def _unshrunk(shrunk: Float[Tensor, "sensor sensor"]) -> Float[Tensor, "sensor sensor"]:
+    """The covariance that `_among_sensors` shrank."""
+    variances = shrunk.diagonal()
+    own = (variances - ISOTROPIC / (1.0 + ISOTROPIC) * variances.mean()).clamp_min(0.0)
+    second = shrunk / (1.0 - DIAGONAL)
+    return second - torch.diag(second.diagonal()) + torch.diag(own)
+
+
 def _over_rows(
-    residuals: Float[Tensor, "window time sensor"],
+    residuals: Float[Tensor, "window time sensor"], smallest: float
 ) -> Float[Tensor, "sensor time time"]:
-    """Whiten every sensor's rows of a window, shrunk by `ROW_SHARE` and `LEVEL_SHARE`."""
+    """Whiten every sensor's rows of a window, shrunk by `ROW_SHARE` and `LEVEL_SHARE`.
+
+    `smallest` is the least mean square that all sensors are taken to have.
+    """
     second = torch.einsum("wtc,wsc->cts", residuals, residuals).double() / len(residuals)
     variances = second.diagonal(dim1=1, dim2=2).mean(dim=1)
-    level = variances.mean().clamp_min(SMALLEST_SQUARE)
+    level = variances.mean().clamp_min(smallest)
     ridge = ROW_SHARE * variances + LEVEL_SHARE * level
     return _inverse_root(second + ridge.view(-1, 1, 1) * torch.eye(residuals.shape[1]))
 

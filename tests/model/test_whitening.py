@@ -198,10 +198,9 @@ def test_absent_sensors_leave_the_marginal_of_the_others() -> None:
     values, vectors = torch.linalg.eigh(by_hand([[1.0, 0.9], [0.9, 1.0]]))
     root = (vectors * values.rsqrt() @ vectors.T).float()
     rows = torch.randn(2, 3, 3)
-    reduced = Whitening(root, rows, 2.0 * rows).without(np.array([1]))
+    reduced = Whitening(root, rows, rows).without(np.array([1]))
     torch.testing.assert_close(reduced.sensors, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
     torch.testing.assert_close(reduced.alone[0], 2.0**0.5 * rows[0])
-    torch.testing.assert_close(reduced.together[0], 2.0 * 2.0**0.5 * rows[0])
 
 
 def test_absent_sensors_leave_the_others_their_bond() -> None:
@@ -224,3 +223,23 @@ def test_absent_sensors_leave_the_mean_square() -> None:
     for part, whole in zip(reduced, full, strict=True):
         assert (part[:, :, 1] == 0.0).all()
         assert part.square().mean().item() == pytest.approx(whole.square().mean().item(), rel=0.02)
+
+
+def test_absent_sensors_were_bound_to_the_others() -> None:
+    """Ten sensors share one course: beside the nine others one has little of its own, and alone it
+    has all of it. Its rows must not be measured by what it was."""
+    residuals = torch.randn(3000, WINDOW_SIZE, 1) + noise(*[0.05] * 10, n=3000)
+    whitening = Whitening.fit(residuals)
+    full = whitening(residuals).together.square().mean().item()
+    residuals[:, :, 1:] = 0.0
+    reduced = whitening.without(np.arange(1, 10))(residuals).together.square().mean().item()
+    assert reduced == pytest.approx(full, rel=0.02)
+
+
+@pytest.mark.parametrize("deviation", [0.0, 1e-4, 1e-2])
+def test_quiet_sensors_are_as_quiet_together_as_alone(deviation: float) -> None:
+    """What is too small to count is so in scaled units, also of residuals whitened already."""
+    whitening = Whitening.fit(noise(deviation, deviation, deviation, n=3000))
+    alone, together = whitening(torch.ones(1, WINDOW_SIZE, N_SENSORS))
+    ratio = together.square().mean() / alone.square().mean()
+    assert ratio.item() == pytest.approx(1.0, rel=0.1)
