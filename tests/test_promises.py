@@ -20,7 +20,7 @@ import torch
 from aster_cli.calibration import ScoreTable
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.logs import open_log
-from aster_cli.model.neighbours import NormalWindows, familiarity
+from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import collect, segments_of
 from aster_cli.scaling import SensorScaling
 from aster_cli.thresholds import (
@@ -70,7 +70,10 @@ def window_scores(log: Path) -> Any:
     windows = sliding(scaled[fitted + WINDOW :], WINDOW)[::STRIDE]
     known = np.concatenate(
         [
-            familiarity(normal.novelty(torch.from_numpy(windows[i : i + 256].copy()))).numpy()
+            normal.novelty(torch.from_numpy(windows[i : i + 256].copy()))
+            .square()
+            .reciprocal()
+            .numpy()
             for i in range(0, len(windows), 256)
         ]
     )
