@@ -87,7 +87,7 @@ class ScoresFile:
         wanted = {name: self.schema[name] for name in columns or self.schema}
         if self._is_dataset:
             whole = [pl.concat(_frames(reader, self.schema)) for reader in self._readers]
-            yield latest(whole, SCORE_DTYPES).select(wanted)
+            yield latest(whole, SCORE_DTYPES).select(*wanted)
             return
         for reader in self._readers:
             yield from _frames(reader, wanted)
