@@ -4,7 +4,7 @@ AsterError                  70  never raised itself; the command line catches th
 ├── UsageError               2  the call or the configuration does not make sense
 ├── StorageError             2  a file cannot be read, written or found
 │   ├── LogFormatError       2  a file was read, but it is not the log it claims to be
-│   └── StateError           2  a state directory is damaged, newer, or of other scores or another model
+│   └── StateError           2  a state or an interrupted training is damaged, newer, or belongs elsewhere
 ├── BackboneError            2  the language model is not there, or is not what it should be
 ├── DataError                3  the log was read, but it does not fit the task
 │   └── SchemaMismatchError  3  the log does not fit the model; names both sides
@@ -59,7 +59,7 @@ class LogFormatError(StorageError):
 
 
 class StateError(StorageError):
-    """A state directory is damaged, newer, or belongs to other scores or another model."""
+    """A state or an interrupted training is damaged, newer, or belongs elsewhere."""
 
 
 class BackboneError(AsterError):
