@@ -1,5 +1,6 @@
 """How a run ends: every failure becomes one line on stderr and a fixed exit code."""
 
+import io
 import json
 import signal
 import sys
@@ -12,10 +13,13 @@ from typer.core import TyperGroup
 
 from aster_cli.cli.streams import is_closed_pipe, silence, steady_streams
 from aster_cli.errors import AsterError
+from aster_cli.plain import plain, plain_lines
 
 USAGE = 2
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
+LONGEST = 2000
+"""Characters of a message; of a longer one the middle is left out."""
 
 _asked: dict[str, bool] = {}
 """Whether ``--json`` and ``--debug`` are on, as far as the call has been parsed."""
@@ -49,7 +53,9 @@ class AsterGroup(TyperGroup):
             if _is_on("--json"):
                 _report(str(error), USAGE)
             else:
-                error.show(file=sys.stderr)  # type: ignore[attr-defined]
+                shown = io.StringIO()
+                error.show(file=shown)  # type: ignore[attr-defined]
+                sys.stderr.write(plain_lines(shown.getvalue()))
             return USAGE
         except typer.Abort:
             return INTERRUPTED
@@ -110,11 +116,12 @@ def _report_internal(error: Exception) -> None:
 def _report(message: str, exit_code: int) -> None:
     """Write one line on stderr, with control characters made visible."""
     if _is_on("--debug") and exit_code != INTERRUPTED:
-        traceback.print_exc()
-    line = " ".join(message.split())
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        sys.stderr.write(plain_lines(traceback.format_exc()))
+    line = plain(" ".join(message.split()))
+    if len(line) > LONGEST:  # a name from a log can be as long as it likes
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     if _is_on("--json"):
-        line = json.dumps({"error": line, "exit_code": exit_code}, ensure_ascii=False)
+        line = json.dumps({"error": line, "exit_code": exit_code})
     else:
         line = f"aster: {line}"
     sys.stderr.write(f"{line}\n")

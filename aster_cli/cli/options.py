@@ -277,6 +277,14 @@ OutputFormat = Annotated[
         show_default=False,
     ),
 ]
+RawCsv = Annotated[
+    bool,
+    flag(
+        "--raw-csv",
+        help="In CSV keep text that a spreadsheet would take for a formula; if unset, an apostrophe "
+        "goes before it.",
+    ),
+]
 Model = Annotated[
     Path,
     flag(

@@ -41,6 +41,7 @@ def score(
         ),
     ] = None,
     output_format: options.OutputFormat = None,
+    raw_csv: options.RawCsv = False,
     time_col: options.TimeColNow = None,
     id_col: options.IdColNow = None,
     id_from_path: options.IdFromPath = False,
@@ -107,6 +108,7 @@ def score(
         needless=[name for name, is_given in given.items() if is_given],
         against={
             "--output-format": output_format is not None,
+            "--raw-csv": raw_csv,
             "--sort": sort,
             "--duplicates": duplicates is not None,
         },
@@ -152,7 +154,9 @@ def score(
         _require_other(target, log)
         say_notes(console, log.notes)
         with (
-            open_writer(target, output_format=output_format) if target else nullcontext() as out,
+            open_writer(target, output_format=output_format, raw_csv=raw_csv)
+            if target
+            else nullcontext() as out,
             scoring_progress(console, log) as advance,
         ):
             # torch and all that comes with it: only from here on

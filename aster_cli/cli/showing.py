@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aster_cli.render.text import plain
+from aster_cli.plain import plain
 
 
 def say_notes(console: Console, notes: Iterable[str]) -> None:
@@ -17,6 +17,6 @@ def say_notes(console: Console, notes: Iterable[str]) -> None:
 
 
 def show_json(value: dict[str, Any], *, to_stderr: bool = False) -> None:
-    """Write one JSON object on one line."""
+    """Write one JSON object on one line, in ASCII: no stream and no terminal stumbles over it."""
     stream = sys.stderr if to_stderr else sys.stdout
-    stream.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    stream.write(json.dumps(value, default=str) + "\n")

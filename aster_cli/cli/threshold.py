@@ -42,6 +42,7 @@ def threshold(
     model: options.Model,
     output: options.ScoresOutput = None,
     output_format: options.OutputFormat = None,
+    raw_csv: options.RawCsv = False,
     input_format: options.InputFormat = None,
     threshold_method: options.ThresholdMethodName = "quantile",
     threshold: options.Threshold = None,
@@ -83,7 +84,11 @@ def threshold(
     with ScoresFile(scores, input_format=input_format) as file:
         relabeller = Relabeller(file, card, read_calibration(Path(model), card), rule)
         watched = ScoreTimeline(relabeller.n_rows)
-        with open_writer(target, output_format=output_format) if target else nullcontext() as out:
+        with (
+            open_writer(target, output_format=output_format, raw_csv=raw_csv)
+            if target
+            else nullcontext()
+        ) as out:
             for table in relabeller.tables():
                 if out is not None:
                     out.write(table)

@@ -9,6 +9,7 @@ import polars as pl
 from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError
 from aster_cli.logs.dataset import latest, parts_of
+from aster_cli.logs.formulas import disarmed, rearm, rearmed
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.sources import STDIN, find_sources, remove_temporary
 
@@ -148,10 +149,23 @@ def _schema_of(reader: LogReader) -> pl.Schema:
             raise LogFormatError(
                 f"is no aster scores file: column {name!r} is {stored}, not {dtype}", where=where
             )
-    return pl.Schema({**reader.stored, **SCORE_DTYPES, "timestamp": head.schema["timestamp"]})
+    known = {**reader.stored, **SCORE_DTYPES, "timestamp": head.schema["timestamp"]}
+    if reader.source.format == "csv":
+        known = {rearmed(name): dtype for name, dtype in known.items()}
+    return pl.Schema(known)
 
 
 def _frames(reader: LogReader, wanted: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+    if reader.source.format != "csv":
+        yield from _decoded(reader, wanted)
+        return
+    safe = {name: disarmed(name) for name in wanted}
+    stored = {safe[n] if safe[n] in reader.stored else n: wanted[n] for n in wanted}
+    yield from map(rearm, _decoded(reader, stored))
+
+
+def _decoded(reader: LogReader, wanted: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+    """Stream some columns, ``top_sensors`` as a list also where it is stored as JSON."""
     if "top_sensors" not in wanted or reader.stored["top_sensors"] != pl.String:
         yield from reader.frames(wanted, rows=HEAD_ROWS)
         return

@@ -18,6 +18,8 @@ import pyarrow.parquet
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import StorageError, UsageError
+from aster_cli.logs.formulas import disarm
+from aster_cli.plain import plain_lines
 
 STDOUT = "-"
 GROUP_ROWS = 1 << 16  # rows of a Parquet row group or an Arrow batch, but for the last
@@ -39,10 +41,11 @@ class Writer:
     As a context manager it opens its target on entering, and replaces it on a clean exit only.
     """
 
-    def __init__(self, target: str, format_: LogFormat) -> None:
+    def __init__(self, target: str, format_: LogFormat, *, raw_csv: bool = False) -> None:
         """Take a path, or ``-`` for standard output; see `open_writer`."""
         self._target = target
         self._format = format_
+        self._raw_csv = raw_csv
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -50,12 +53,21 @@ class Writer:
 
         Raises:
             StorageError: It cannot be written.
+            UsageError: It is a terminal, and the format is not text.
         """
+        shown = self._target == STDOUT and sys.stdout.buffer.isatty()
+        if shown and not issubclass(_ENCODERS[self._format], _TextEncoder):
+            raise UsageError(
+                f"a terminal shows no {self._format}",
+                where=repr(STDOUT),
+                hint="send it into a file or a pipe, or take --output-format csv",
+            )
         if self._target == STDOUT:
             file: BinaryIO = sys.stdout.buffer
         else:
             file = self._stack.enter_context(replaced_file(Path(self._target)))
         self._encoder = self._stack.enter_context(_ENCODERS[self._format](file))
+        self._encoder.raw_csv, self._encoder.shown = self._raw_csv, shown
         return self
 
     def __exit__(
@@ -79,12 +91,15 @@ class Writer:
             self._encoder.write(frame)
 
 
-def open_writer(target: str, *, output_format: LogFormat | None = None) -> Writer:
+def open_writer(
+    target: str, *, output_format: LogFormat | None = None, raw_csv: bool = False
+) -> Writer:
     """Make a writer for a target.
 
     Args:
         target: A path, whose suffix tells the format, or ``-`` for standard output, which is CSV.
         output_format: The format, where it is to be another.
+        raw_csv: Whether CSV keeps text that a spreadsheet would take for a formula; see `formulas`.
 
     Raises:
         UsageError: The suffix is not known.
@@ -96,7 +111,7 @@ def open_writer(target: str, *, output_format: LogFormat | None = None) -> Write
             where=repr(target),
             hint=f"choose one of {' '.join(SUFFIXES)}",
         )
-    return Writer(target, format_)
+    return Writer(target, format_, raw_csv=raw_csv)
 
 
 @contextmanager
@@ -152,6 +167,9 @@ def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
 class _Encoder(ABC):
     """Turns frames into the bytes of one format; ends the file on a clean exit."""
 
+    raw_csv = False
+    shown = False  # on a terminal: control characters are spelled out
+
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
@@ -186,6 +204,9 @@ class _Encoder(ABC):
 class _TextEncoder(_Encoder):
     """Formats without an end; nothing is held back."""
 
+    def _write(self, text: str) -> None:
+        self._file.write((plain_lines(text) if self.shown else text).encode())
+
     def finish(self) -> None:
         """Do nothing."""
 
@@ -199,8 +220,9 @@ class _CsvEncoder(_TextEncoder):
     _header = True
 
     def write(self, frame: pl.DataFrame) -> None:
-        text = frame.select(_flat(column) for column in frame)
-        self._file.write(text.write_csv(include_header=self._header).encode())
+        safe = frame if self.raw_csv else disarm(frame)
+        text = safe.select(_flat(column) for column in safe)
+        self._write(text.write_csv(include_header=self._header))
         self._header = False
 
 
@@ -208,7 +230,7 @@ class _NdjsonEncoder(_TextEncoder):
     """One JSON object a line."""
 
     def write(self, frame: pl.DataFrame) -> None:
-        self._file.write(frame.write_ndjson().encode())
+        self._write(frame.write_ndjson())
 
 
 class _ColumnarEncoder(_Encoder):

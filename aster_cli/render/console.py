@@ -2,13 +2,18 @@
 
 Off a terminal nothing but text goes out: no colour, no bold, no bars, no control codes. ``NO_COLOR``
 and ``--no-color`` take the colours from a terminal too. Markup, emoji codes and highlighting are
-off, so text can be printed as it is.
+off, and control characters are spelled out, so text can be printed as it is. What is laid out has
+to be `plain` before, or its width is another.
 """
 
 import sys
+from collections.abc import Iterable
 from typing import IO, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from aster_cli.plain import plain_lines
 
 NARROWEST, WIDEST = 80, 200
 """Columns that tables are laid out for; a narrower terminal is taken as it is."""
@@ -50,6 +55,13 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         raise
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Spell out what no text may do to a terminal; Rich's own controls are no text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=plain_lines(segment.text))
 
 
 class _Spelled:

@@ -6,8 +6,9 @@ from typing import Protocol, runtime_checkable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from aster_cli.plain import plain
 from aster_cli.render.layout import HEADING, QUIET, WARNING, Cell, Column, table, title
-from aster_cli.render.text import NOTHING, count, plain, share
+from aster_cli.render.text import NOTHING, count, share
 
 Values = Mapping[str, float | int | None]
 

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from aster_cli.inspection import BUCKETS, FindingKind, Gap, LogReport, SensorReport
+from aster_cli.plain import plain
 from aster_cli.render.layout import (
     QUIET,
     WARNING,
@@ -32,7 +33,6 @@ from aster_cli.render.text import (
     length,
     machine_name,
     moment,
-    plain,
     share,
     shorten,
     until,

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from aster_cli.checkpoint import EpochRecord, ModelCard
+from aster_cli.plain import plain
 from aster_cli.render.layout import (
     QUIET,
     Column,
@@ -28,7 +29,6 @@ from aster_cli.render.text import (
     length,
     moment,
     number,
-    plain,
     share,
     shorten,
     until,

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
+from aster_cli.plain import plain
 from aster_cli.render.layout import (
     QUIET,
     ByWidth,
@@ -28,7 +29,6 @@ from aster_cli.render.text import (
     machine_name,
     moment,
     number,
-    plain,
     share,
     shorten,
     until,

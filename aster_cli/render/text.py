@@ -2,32 +2,17 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 
 from aster_cli.logs.clock import TimeKind
+from aster_cli.plain import plain
 from aster_cli.results import MachineId
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
-
-
-def plain(text: object) -> str:
-    """Text from a log as a terminal may have it: control and invisible characters are spelled out.
-
-    The consoles of this package interpret no markup, so brackets stay as they are.
-    """
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _UNSEEN
-        else character
-        for character in str(text)
-    )
 
 
 def shorten(text: str, width: int) -> str:

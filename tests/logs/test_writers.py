@@ -225,3 +225,45 @@ def test_a_closed_pipe_reaches_the_caller(monkeypatch, output_format):
 
     with pytest.raises(BrokenPipeError):
         pour()
+
+
+HOSTILE = pl.DataFrame(
+    {"=unit": ["=1+1", "\x1b]0;owned\x07", "\u202eevil"], "score": [-1.0, 2.0, None]}
+)
+
+
+def test_csv_holds_no_formulas_unless_asked(tmp_path):
+    # A log's cells must not calculate in the spreadsheet of whoever looks at its scores.
+    for raw, start in ((False, "'=unit,score\n'=1+1,-1.0\n"), (True, "=unit,score\n=1+1,-1.0\n")):
+        with open_writer(str(tmp_path / "s.csv"), raw_csv=raw) as writer:
+            writer.write(HOSTILE)
+        assert (tmp_path / "s.csv").read_text().startswith(start)
+
+
+class Terminal(io.BytesIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("output_format", ["csv", "ndjson"])
+def test_a_terminal_gets_no_control_codes_from_a_log(monkeypatch, output_format):
+    # `-o -` shows cells as they come; a pipe gets them as they are.
+    for stdout, clean in ((Terminal(), True), (io.BytesIO(), False)):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+        with open_writer("-", output_format=output_format) as writer:
+            writer.write(HOSTILE)
+        text = stdout.getvalue().decode()
+        assert text.count("\n") == 3 + (output_format == "csv")
+        assert all(c.isprintable() for c in text.replace("\n", "")) == clean
+
+
+@pytest.mark.parametrize("output_format", ["parquet", "arrow"])
+def test_a_terminal_gets_no_binary(monkeypatch, output_format):
+    # It would be control codes by chance.
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout := Terminal()))
+    with (
+        pytest.raises(UsageError, match="a terminal shows no"),
+        open_writer("-", output_format=output_format),
+    ):
+        pass
+    assert stdout.getvalue() == b""

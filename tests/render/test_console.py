@@ -1,6 +1,7 @@
 """Off a terminal there is text and nothing else; on one, colours only where they are welcome."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -91,3 +92,15 @@ def test_a_huge_terminal_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert stdout_console().width == 200
+
+
+def test_text_that_was_forgotten_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name from a log is made plain where it is laid out; this holds where one was missed."""
+    hostile = "a\x1b[2J\x1b]0;owned\x07\u202eb\nc"
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", stream)
+        stdout_console().print(Text(hostile), table([Column(hostile)], [[hostile]]))
+        stdout_console().print(f"note: {hostile}", style="dim", soft_wrap=True)
+        text = re.sub("\x1b\\[\\d?m", "", stream.getvalue())
+        assert "\\x1b[2J" in text
+        assert all(c.isprintable() for c in text.replace("\n", ""))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from aster_cli.plain import plain
 from aster_cli.render.text import (
     alike,
     count,
@@ -14,7 +15,6 @@ from aster_cli.render.text import (
     length,
     moment,
     number,
-    plain,
     share,
     shorten,
     until,
