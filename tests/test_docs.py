@@ -20,11 +20,13 @@ from aster_cli import DetectorConfig
 from aster_cli.cli import app
 from aster_cli.config import ModelConfig, TrainingConfig
 from aster_cli.errors import AsterError
+from aster_cli.inspection import ADVICE
 from aster_cli.logs import SCORE_DTYPES
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FORMATS = ROOT / "docs" / "formats.md"
+INSPECTION = ROOT / "docs" / "inspection.md"
 COMMANDS = ROOT / "docs" / "commands.md"
 # lab notes are history: what they name may be gone
 GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "lab-notes.md"]
@@ -186,6 +188,11 @@ def test_every_score_column_is_documented_with_its_dtype() -> None:
         name: re.sub(r"\(Struct\(.*", "(Struct)", str(dtype))
         for name, dtype in SCORE_DTYPES.items()
     }
+
+
+def test_every_finding_is_documented() -> None:
+    # a user who meets one wants to know when it is raised, and what is done about it
+    assert set(table(INSPECTION, "## What is found")) == set(ADVICE)
 
 
 def test_the_settings_example_has_settings_of_its_commands() -> None:

@@ -223,7 +223,8 @@ def test_planted_cases_are_found(tmp_path: Path) -> None:
     assert frozen_report.longest_still == 60
     assert frozen_report.findings[0].detail == "stands at 0.37 for 60 rows until 1259"
     assert report.suggestion == (
-        "aster train log.parquet --exclude-cols odometer --exclude-cols fault --exclude-cols unit"
+        "aster train log.parquet --exclude-cols odometer --exclude-cols holes "
+        "--exclude-cols twin_of_ordinary --exclude-cols fault --exclude-cols unit"
     )
 
 

@@ -1,22 +1,26 @@
 """``aster inspect``: what is in a log, a model directory or a scores file, at a glance."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
 
 from aster_cli.checkpoint import is_model, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
-from aster_cli.cli.showing import show_json
-from aster_cli.config import TimeConfig
-from aster_cli.inspection import inspect_log, inspect_scores
-from aster_cli.logs import is_scores_file, open_log
+from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.config import LogFormat, TimeConfig
+from aster_cli.errors import UsageError
+from aster_cli.inspection import LogReport, incident_table, inspect_log, inspect_scores
+from aster_cli.logs import is_scores_file, open_log, open_writer
 from aster_cli.logs.dataset import parts_of
-from aster_cli.render.console import stdout_console
+from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report
 from aster_cli.render.scores import scores_report
+
+Kind = Literal["a model", "scores", "log"]
 
 
 def inspect(
@@ -32,6 +36,15 @@ def inspect(
     sensors: options.Sensors = None,
     exclude_cols: options.ExcludeCols = None,
     label_col: options.LabelCol = "label",
+    incidents: Annotated[
+        Path | None,
+        options.flag(
+            "--incidents",
+            metavar="FILE",
+            help="Write a log's likely anomalies there, as a table for `aster train --exclude`.",
+            show_default=False,
+        ),
+    ] = None,
     input_format: options.InputFormat = None,
     sort: options.Sort = False,
     config: options.Config = None,
@@ -42,14 +55,13 @@ def inspect(
     """Show what is in logs, in a model directory or in a scores file."""
     shown = stdout_console(no_color=no_color)
     path = Path(paths[0])
-    if len(paths) == 1 and is_model(path):
+    kind = _kind(paths, input_format)
+    if incidents is not None and kind != "log":
+        raise UsageError(f"has no say here: {paths[0]!r} is {kind}", where="--incidents")
+    if kind == "a model":
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
-    elif (
-        len(paths) == 1
-        and (path.is_file() or parts_of(path))
-        and is_scores_file(paths[0], input_format=input_format)
-    ):
+    elif kind == "scores":
         scores = inspect_scores(path)
         found, view = scores.to_dict(), scores_report(scores)
     else:
@@ -63,9 +75,35 @@ def inspect(
         )
         time = TimeConfig(sort=sort)
         with open_log(paths, columns, time, input_format=input_format) as log:
-            report = inspect_log(log, paths=paths, columns=columns, time=time)
+            report = inspect_log(
+                log,
+                paths=paths,
+                columns=columns,
+                time=time,
+                incidents=None if incidents is None else str(incidents),
+            )
+        if incidents is not None:
+            _write_incidents(report, incidents, stderr_console(no_color=no_color, quiet=json))
         found, view = report.to_dict(), log_report(report)
     if json:
         show_json(found)
     else:
         shown.print(view)
+
+
+def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:
+    """Tell by content what is to be looked at."""
+    path = Path(paths[0])
+    if len(paths) == 1 and is_model(path):
+        return "a model"
+    is_file = len(paths) == 1 and (path.is_file() or parts_of(path))
+    return "scores" if is_file and is_scores_file(paths[0], input_format=input_format) else "log"
+
+
+def _write_incidents(report: LogReport, target: Path, console: Console) -> None:
+    """Write the likely anomalies down, where there are any."""
+    if not report.suspects:
+        say_notes(console, [f"no stretch is unlike the rest, so {str(target)!r} is not written"])
+        return
+    with open_writer(str(target)) as writer:
+        writer.write(incident_table(report))

@@ -6,7 +6,9 @@ directories describe themselves: see `aster_cli.checkpoint.read_card`.
 
 from aster_cli.inspection.log import inspect_log
 from aster_cli.inspection.scores import ScoreTimeline, inspect_scores, rebuild_events
+from aster_cli.inspection.stretches import incident_table
 from aster_cli.inspection.values import (
+    ADVICE,
     BUCKETS,
     Finding,
     FindingKind,
@@ -18,10 +20,12 @@ from aster_cli.inspection.values import (
     SensorPart,
     SensorReport,
     Sparkline,
+    Suspect,
     Timeline,
 )
 
 __all__ = [
+    "ADVICE",
     "BUCKETS",
     "Finding",
     "FindingKind",
@@ -34,7 +38,9 @@ __all__ = [
     "SensorPart",
     "SensorReport",
     "Sparkline",
+    "Suspect",
     "Timeline",
+    "incident_table",
     "inspect_log",
     "inspect_scores",
     "rebuild_events",

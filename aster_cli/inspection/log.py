@@ -1,16 +1,32 @@
 """A log at a glance, from one pass in bounded memory."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.inspection.order import (
+    describe_clock,
+    describe_gaps,
+    describe_length,
+    find_machine_column,
+)
 from aster_cli.inspection.sensors import SensorWatch
-from aster_cli.inspection.steps import StepWatch
-from aster_cli.inspection.values import LogReport, SensorReport
+from aster_cli.inspection.sketch import Course, Sketch
+from aster_cli.inspection.steps import Steps, StepWatch
+from aster_cli.inspection.stretches import (
+    describe_suspects,
+    find_suspects,
+    find_unit_jumps,
+)
+from aster_cli.inspection.values import Finding, LogReport, SensorReport
 from aster_cli.logs import Log
 from aster_cli.logs.log import BATCH_ROWS
 
-_LEFT_OUT = ("label", "id", "counter")  # findings that spoil a detector
+_LEFT_OUT = ("label", "id", "counter", "unit jump", "duplicate", "mostly missing")
+"""Findings for which the suggested command leaves a sensor out."""
+
 _LISTED_FILES = 3
 
 
@@ -20,20 +36,24 @@ def inspect_log(
     paths: Sequence[str] = (),
     columns: ColumnConfig | None = None,
     time: TimeConfig | None = None,
+    incidents: str | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> LogReport:
-    """Read a log once and tell what it holds.
+    """Read a log once and tell what it holds, and what would spoil training.
+
+    Time may repeat or fall here, unless the log was opened to be arranged: then it is arranged first.
 
     Args:
         log: An open log.
         paths: How the user named it, for the suggested command.
         columns: What it was opened with, for the same.
         time: What it was opened with: a period that is given, and what counts as a gap.
+        incidents: Where its likely anomalies will be written, for the same.
         batch_rows: Rows that are held at a time; the report does not depend on it.
 
     Raises:
         LogFormatError: A cell cannot be read.
-        DataError: A row has no time, no id or no proper label; or time does not rise.
+        DataError: A row has no time, no id or no proper label.
     """
     schema, time = log.schema, time or TimeConfig()
     # a whole number, for 60 s are to be 60 s: dividing by it is exact where multiplying is not
@@ -41,16 +61,31 @@ def inspect_log(
     given = None if time.period is None else time.period * per_second
     watched_steps = StepWatch(schema.time_kind, time.max_gap, given)
     watched_sensors = SensorWatch(len(schema.sensors), log.n_rows, schema.time_kind)
+    sketch = Sketch(len(schema.sensors), schema.time_kind)
     labelled = 0
-    for batch in log.batches(batch_rows):
+    arranged = time.sort or time.duplicates != "error"
+    for batch in log.batches(batch_rows) if arranged else log.as_found(batch_rows):
         watched_steps.take(batch)
         watched_sensors.take(batch)
+        sketch.take(batch)
         labelled += 0 if batch.labels is None else int(batch.labels.sum())
     steps = watched_steps.steps(per_second)
     n_machines, machines = watched_steps.machines()
     start, end, span = watched_steps.span()
-    sensors = watched_sensors.reports(schema.sensors, schema.sensor_dtypes)
+    courses = sketch.courses()
+    sensors = _with_jumps(
+        watched_sensors.reports(schema.sensors, schema.sensor_dtypes), courses, schema.id_cols
+    )
     missing = sum(sensor.missing for sensor in sensors)
+    period = None if steps.period is None else steps.period / per_second
+    suspects = find_suspects(courses, schema.sensors)
+    machine_column = find_machine_column(log) if steps.disorder else None
+    findings = [
+        *describe_clock(log, steps, span / per_second, per_second, machine_column),
+        *describe_gaps(steps),
+        *describe_length(machines),
+        *describe_suspects(suspects),
+    ]
     return LogReport(
         name=log.name,
         sources=tuple(source.display_name for source in log.sources),
@@ -66,42 +101,92 @@ def inspect_log(
         start=start,
         end=end,
         span=span / per_second,
-        period=None if steps.period is None else steps.period / per_second,
+        period=period,
         period_steps=steps.period_steps,
         period_exact=steps.period_steps == steps.total,
         irregular_share=steps.irregular / steps.total if steps.total else None,
         max_gap=time.max_gap,
         n_gaps=steps.gaps,
+        n_falls=steps.falls,
+        n_repeats=steps.repeats,
         longest_gaps=steps.longest,
         missing_cells=missing,
         missing_share=missing / (log.n_rows * len(sensors)),
         label_col=schema.label_col,
         labelled_rows=None if schema.label_col is None else labelled,
         sensors=sensors,
+        findings=tuple(findings),
+        suspects=suspects,
         notes=log.notes,
-        suggestion=_suggestion(log, paths, columns or ColumnConfig(), sensors),
+        suggestion=" ".join(
+            word if word == "…" else shlex.quote(word)
+            for word in (
+                *_files(log, paths),
+                *_flags_of_columns(columns or ColumnConfig(), machine_column),
+                *_flags_of_time(time, steps, machine_column),
+                *(("--exclude", incidents) if incidents and suspects else ()),
+                *_exclusions(columns or ColumnConfig(), sensors, machine_column),
+            )
+        ),
     )
 
 
-def _suggestion(
-    log: Log, paths: Sequence[str], columns: ColumnConfig, sensors: Sequence[SensorReport]
-) -> str:
-    """The command that trains on this log, as it can be typed."""
+def _with_jumps(
+    sensors: tuple[SensorReport, ...], courses: Iterable[Course], id_cols: Sequence[str]
+) -> tuple[SensorReport, ...]:
+    """The sensors, with what their courses tell beside their numbers; one word for each."""
+    jumps: dict[int, Finding] = {}
+    for course in courses:
+        whose = f" ({'/'.join(course.machine)})" if id_cols else ""
+        for sensor, detail in find_unit_jumps(course):
+            jumps.setdefault(sensor, Finding("unit jump", detail + whose))
+    return tuple(
+        msgspec.structs.replace(report, findings=(*report.findings, jumps[i]))
+        if i in jumps
+        else report
+        for i, report in enumerate(sensors)
+    )
+
+
+def _files(log: Log, paths: Sequence[str]) -> Iterator[str]:
+    """The suggested command as far as its flags."""
     files = list(paths) or ["-" if one.temporary else str(one.path) for one in log.sources]
-    words = ["aster", "train", *files[:_LISTED_FILES]]
-    words += ["…"] if len(files) > _LISTED_FILES else []
-    for name in columns.id_cols:
-        words += ["--id-col", name]
-    words += ["--id-from-path"] if columns.id_from_path else []
-    words += ["--time-col", columns.time_col] if columns.time_col else []
-    words += ["--label-col", columns.label_col] if columns.label_col != "label" else []
+    yield from ("aster", "train", *files[:_LISTED_FILES])
+    if len(files) > _LISTED_FILES:
+        yield "…"
+
+
+def _flags_of_columns(columns: ColumnConfig, machine_column: str | None) -> Iterator[str]:
+    for name in columns.id_cols or ((machine_column,) if machine_column else ()):
+        yield from ("--id-col", name)
+    if columns.id_from_path:
+        yield "--id-from-path"
+    if columns.time_col:
+        yield from ("--time-col", columns.time_col)
+    if columns.label_col != "label":
+        yield from ("--label-col", columns.label_col)
     for pattern in columns.sensors:
-        words += ["--sensors", pattern]
+        yield from ("--sensors", pattern)
+
+
+def _flags_of_time(time: TimeConfig, steps: Steps, machine_column: str | None) -> Iterator[str]:
+    disorder = steps.disorder is not None and machine_column is None
+    if time.sort or (disorder and steps.falls):
+        yield "--sort"
+    # rows out of order may be at the times of others, too
+    duplicates = "last" if disorder else time.duplicates
+    if duplicates != "error":
+        yield from ("--duplicates", duplicates)
+
+
+def _exclusions(
+    columns: ColumnConfig, sensors: Sequence[SensorReport], machine_column: str | None
+) -> Iterator[str]:
     spoiling = [
         sensor.name
         for sensor in sensors
-        if any(finding.kind in _LEFT_OUT for finding in sensor.findings)
+        if sensor.name != machine_column
+        and any(finding.kind in _LEFT_OUT for finding in sensor.findings)
     ]
     for pattern in (*columns.exclude_cols, *spoiling):
-        words += ["--exclude-cols", pattern]
-    return " ".join(word if word == "…" else shlex.quote(word) for word in words)
+        yield from ("--exclude-cols", pattern)

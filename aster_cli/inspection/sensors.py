@@ -1,4 +1,4 @@
-"""Every sensor's numbers, watched while a log goes by, and what makes a sensor suspicious."""
+"""Every sensor's numbers, watched while a log goes by."""
 
 import hashlib
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.inspection.steps import moment
-from aster_cli.inspection.values import BUCKETS, Finding, SensorReport, Sparkline
+from aster_cli.inspection.suspicion import Numbers, find_alike, suspect
+from aster_cli.inspection.values import BUCKETS, SensorReport, Sparkline
 from aster_cli.logs.clock import TimeKind
 from aster_cli.results import FloatArray, LogBatch, MachineId
 
@@ -14,23 +15,6 @@ SAMPLE_ROWS = 4096
 """Rows of the even sample that tells how often a value occurs."""
 
 _GOLDEN = 0.6180339887498949  # multiples of it fall evenly, whatever pattern the rows have
-_MOSTLY_MISSING = 0.5
-_ALMOST_CONSTANT = 0.99  # share of the sample with one value
-_FROZEN_ROWS = 30  # a shorter standstill is never worth a word
-_FROZEN_TIMES = 4.0  # longer than the longest that its other steps let expect
-_COUNTER_RISES = 10
-_ID_VALUES = 100  # distinct values from which numbers are hardly names of machines
-
-_LABEL_NAMES = (
-    *("anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier", "label", "labels", "class"),
-    *("fault", "faulty", "is_fault", "failure", "broken", "attack", "att_flag", "attack_flag"),
-    *("changepoint", "ground_truth", "gt", "target", "y"),
-)
-_ID_NAMES = (
-    *("machine", "unit", "device", "asset", "equipment", "instance", "entity", "node", "host"),
-    *("server", "pump", "engine", "turbine", "robot", "vehicle", "sensor", "channel", "station"),
-    *("line", "plant", "site", "run", "batch", "file", "segment"),
-)
 
 
 class SensorWatch:
@@ -84,6 +68,7 @@ class SensorWatch:
     def reports(self, names: tuple[str, ...], dtypes: tuple[str, ...]) -> tuple[SensorReport, ...]:
         """What the sensors came to; the log has ended."""
         sample = np.concatenate(self._sample)
+        alike = find_alike(sample)
         first_with: dict[bytes, int] = {}
         reports = []
         for i, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
@@ -101,7 +86,7 @@ class SensorWatch:
                     max=_finite(self._max[i]),
                     std=_finite(np.sqrt(spread)),
                     longest_still=int(self._longest[i]),
-                    findings=self._findings(i, name, sample[:, i], names[twin]),
+                    findings=suspect(self._numbers_of(i, names, sample[:, i], twin, alike[i])),
                     sparkline=self._sparkline(i),
                 )
             )
@@ -171,67 +156,33 @@ class SensorWatch:
             self._run = np.concatenate((self._run, np.zeros((new, width), dtype=np.int64)))
         return np.array(own, dtype=np.int64)[batch.machine_codes]
 
+    def _numbers_of(
+        self, i: int, names: tuple[str, ...], sample: FloatArray, twin: int, alike: int | None
+    ) -> Numbers:
+        return Numbers(
+            name=names[i],
+            n_rows=self._n_rows,
+            known=int(self._known[i]),
+            low=float(self._min[i]),
+            high=float(self._max[i]),
+            sample=sample[~np.isnan(sample)],
+            twin=names[twin],
+            alike=None if alike is None else names[alike],
+            pairs=int(self._pairs[i]),
+            rises=int(self._rises[i]),
+            falls=int(self._falls[i]),
+            stood=int(self._longest[i]),
+            stood_at=float(self._longest_value[i]),
+            stood_until=self._longest_end[i],
+        )
+
     def _sparkline(self, sensor: int) -> Sparkline:
         counts = self._bucket_counts[:, sensor]
         with np.errstate(invalid="ignore", divide="ignore"):
             means = self._bucket_sums[:, sensor] / counts
         return tuple(_finite(mean) for mean in means)
 
-    def _findings(self, i: int, name: str, sample: FloatArray, twin: str) -> tuple[Finding, ...]:
-        """Why a sensor deserves a look, if it does."""
-        known = int(self._known[i])
-        if known == 0:
-            return (Finding("all missing", "no cell has a value"),)
-        found = []
-        missing_share = 1.0 - known / self._n_rows
-        if missing_share > _MOSTLY_MISSING:
-            found.append(
-                Finding("mostly missing", f"{_percent(missing_share)} of its cells are missing")
-            )
-        low, high = float(self._min[i]), float(self._max[i])
-        if low == high:
-            return (*found, Finding("constant", f"{low:g} in every row"))
-        if twin != name:
-            found.append(Finding("duplicate", f"equals {twin!r} in every row"))
-        sample = sample[~np.isnan(sample)]
-        distinct, counts = np.unique(sample, return_counts=True)
-        share = float(counts.max() / len(sample)) if len(sample) else 0.0
-        if share > _ALMOST_CONSTANT:
-            usual = distinct[counts.argmax()]
-            found.append(Finding("almost constant", f"{usual:g} in {_percent(share)} of the rows"))
-        elif len(distinct) > 2 and self._is_frozen(i):  # two values are a switch
-            stood = f"{self._longest_value[i]:g} for {self._longest[i]:,} rows"
-            found.append(Finding("frozen", f"stands at {stood} until {self._longest_end[i]}"))
-        if self._falls[i] == 0 and self._rises[i] >= _COUNTER_RISES:
-            found.append(Finding("counter", f"rises from {low:g} to {high:g} and never falls"))
-        plain = name.strip().lower()
-        whole = bool((sample == np.round(sample)).all())
-        if plain in _LABEL_NAMES and low >= 0 and high <= 1 and whole:
-            found.append(Finding("label", "is named like a label, and is 0 or 1"))
-        elif plain in _ID_NAMES and whole and len(distinct) <= _ID_VALUES:
-            found.append(Finding("id", f"is named like a machine, with {len(distinct)} values"))
-        return tuple(found)
-
-    def _is_frozen(self, i: int) -> bool:
-        """Whether a value stands still far longer than the sensor's other steps let expect.
-
-        A sensor that moves at a share p of its steps, independently, has a longest standstill of
-        about log(n) / p rows.
-        """
-        stood = int(self._longest[i])
-        others = int(self._pairs[i]) - (stood - 1)
-        moves = int(self._rises[i] + self._falls[i])
-        if stood < _FROZEN_ROWS or moves == 0:
-            return False
-        expected = np.log(max(others, 2)) / (moves / max(others, 1))
-        return bool(stood > _FROZEN_TIMES * expected)
-
 
 def _finite(value: np.floating | float) -> float | None:
     """A number as JSON has it."""
     return float(value) if np.isfinite(value) else None
-
-
-def _percent(share: float) -> str:
-    """A share in words; nearly all is not all."""
-    return "over 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"

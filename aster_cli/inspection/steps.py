@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aster_cli.inspection.values import Gap, MachineRows
 from aster_cli.logs.clock import TimeKind
-from aster_cli.results import FloatArray, LogBatch, MachineId
+from aster_cli.results import Clock, FloatArray, LogBatch, MachineId
 
 MEDIAN_STEPS = 1 << 20
 """Steps that are held to find their median; a longer log's period is that of its first ones."""
@@ -19,6 +19,7 @@ MACHINES = 100
 
 _LONGEST = 5  # gaps that are reported one by one
 _REGULAR = 0.01  # of a period
+_UNEVEN = 0.5  # of a period
 _TOLERANCE = 1e-9  # of a period: a step of exactly max_gap periods is no gap, also in floats
 _EPOCH = datetime(1970, 1, 1)
 
@@ -35,10 +36,12 @@ class _Machine:
     """A machine so far."""
 
     rows: int
-    first: int | float
-    last: int | float
-    start: str
-    end: str
+    earliest: int | float
+    latest: int | float
+    last: int | float  # of the rows so far, not the latest where time falls
+    start: str  # of the earliest
+    end: str  # of the latest
+    before: str  # of the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Steps:
     Attributes:
         period: The median step; None where there is no step.
         period_steps: The steps that it is the median of: the log's first.
-        total: Steps in all.
+        total: Steps forward in all.
         gaps: Steps longer than `max_gap` periods.
         irregular: Steps more than 1 % off the period.
         longest: The longest gaps, lengths in seconds where the clock has a unit.
@@ -58,6 +61,11 @@ class Steps:
     period_steps: int
     total: int
     gaps: int
+    falls: int
+    repeats: int
+    farthest_fall: float
+    disorder: tuple[int, str] | None
+    uneven: int
     irregular: int
     longest: tuple[Gap, ...]
 
@@ -79,7 +87,10 @@ class StepWatch:
         self._machines: dict[MachineId, _Machine] = {}
         self._held: list[FloatArray] = []  # the first steps, until their median is due
         self._held_steps = 0
-        self._total = self._gaps = self._irregular = 0
+        self._total = self._gaps = self._irregular = self._uneven = 0
+        self._falls = self._repeats = 0
+        self._farthest_fall = 0.0
+        self._disorder: tuple[int, str] | None = None
         # (step, -row, machine, start, end): the heap gives up the shortest, then the latest
         self._longest: list[tuple[float, int, MachineId, str, str]] = []
 
@@ -93,19 +104,19 @@ class StepWatch:
             seen = self._machines.get(machine)
             steps[places[1:]] = np.diff(time)
             before[places[1:]] = places[:-1]
-            end = moment(batch, int(places[-1]), self._kind)
             if seen is None:
+                first = time[0].item()
                 start = moment(batch, int(places[0]), self._kind)
-                self._machines[machine] = _Machine(
-                    len(places), time[0].item(), time[-1].item(), start, end
-                )
-                continue
-            steps[places[0]] = time[0].item() - seen.last
-            ends[machine] = seen.end
-            seen.rows += len(places)
-            seen.last, seen.end = time[-1].item(), end
-        self._note_longest(batch, steps, before, ends)
-        self._count(steps[~np.isnan(steps)])
+                seen = _Machine(0, first, first, first, start, start, start)
+                self._machines[machine] = seen
+            else:
+                steps[places[0]] = time[0].item() - seen.last
+                ends[machine] = seen.before
+            self._follow(seen, batch, places, time)
+        self._note_disorder(batch, steps)
+        forward = np.where(steps > 0, steps, np.nan)
+        self._note_longest(batch, forward, before, ends)
+        self._count(forward[~np.isnan(forward)])
 
     def machines(self) -> tuple[int, tuple[MachineRows, ...]]:
         """How many machines there are, and those with the most rows."""
@@ -115,9 +126,9 @@ class StepWatch:
 
     def span(self) -> tuple[str, str, float]:
         """The first and the last timestamp, and the units of the clock between them."""
-        first = min(self._machines.values(), key=lambda one: one.first)
-        last = max(self._machines.values(), key=lambda one: one.last)
-        return first.start, last.end, float(last.last - first.first)
+        first = min(self._machines.values(), key=lambda one: one.earliest)
+        last = max(self._machines.values(), key=lambda one: one.latest)
+        return first.start, last.end, float(last.latest - first.earliest)
 
     def steps(self, per_second: float) -> Steps:
         """What the steps came to; the log has ended.
@@ -135,6 +146,11 @@ class StepWatch:
             period_steps=self._total if exact else min(self._total, MEDIAN_STEPS),
             total=self._total,
             gaps=self._gaps,
+            falls=self._falls,
+            repeats=self._repeats,
+            farthest_fall=self._farthest_fall,
+            disorder=self._disorder,
+            uneven=self._uneven,
             irregular=self._irregular,
             longest=tuple(
                 Gap(
@@ -148,6 +164,32 @@ class StepWatch:
                 if period is not None and self._is_gap(np.array(step), period)
             ),
         )
+
+    def _follow(
+        self, seen: _Machine, batch: LogBatch, places: NDArray[np.int64], time: Clock
+    ) -> None:
+        """Where a machine's rows have come to."""
+        seen.rows += len(places)
+        seen.last = time[-1].item()
+        seen.before = moment(batch, int(places[-1]), self._kind)
+        early, late = int(time.argmin()), int(time.argmax())
+        if time[early] < seen.earliest:
+            seen.earliest = time[early].item()
+            seen.start = moment(batch, int(places[early]), self._kind)
+        if time[late] > seen.latest:
+            seen.latest = time[late].item()
+            seen.end = moment(batch, int(places[late]), self._kind)
+
+    def _note_disorder(self, batch: LogBatch, steps: FloatArray) -> None:
+        """Count the rows that are no later than those before them."""
+        falls, repeats = steps < 0, steps == 0
+        self._falls += int(falls.sum())
+        self._repeats += int(repeats.sum())
+        if falls.any():
+            self._farthest_fall = max(self._farthest_fall, float(-steps[falls].min()))
+        if self._disorder is None and (falls | repeats).any():
+            row = int(np.flatnonzero(falls | repeats)[0])
+            self._disorder = (batch.first_row + row, moment(batch, row, self._kind))
 
     def _note_longest(
         self,
@@ -191,7 +233,9 @@ class StepWatch:
 
     def _judge(self, steps: FloatArray, period: float) -> None:
         self._gaps += int(self._is_gap(steps, period).sum())
-        self._irregular += int((np.abs(steps - period) > _REGULAR * period).sum())
+        off = np.abs(steps - period)
+        self._irregular += int((off > _REGULAR * period).sum())
+        self._uneven += int(((off > _UNEVEN * period) & ~self._is_gap(steps, period)).sum())
 
     def _is_gap(self, steps: FloatArray, period: float) -> NDArray[np.bool_]:
         return np.asarray(steps > self._max_gap * period * (1.0 + _TOLERANCE))

@@ -14,23 +14,56 @@ Sparkline = tuple[float | None, ...]
 """One value for each stretch of rows; None where it has none."""
 
 FindingKind = Literal[
-    "all missing",
-    "mostly missing",
-    "constant",
-    "almost constant",
-    "frozen",
-    "counter",
-    "duplicate",
+    "clock",
+    "machines",
+    "gaps",
+    "too short",
+    "anomalies",
     "label",
     "id",
+    "counter",
+    "unit jump",
+    "duplicate",
+    "clipped",
+    "frozen",
+    "mostly missing",
+    "all missing",
+    "almost constant",
+    "constant",
 ]
+
+ADVICE: dict[FindingKind, str] = {
+    "clock": "mend the clock, or let --sort and --duplicates put its rows in order",
+    "machines": "rows of several machines must not be taken for one: --id-col",
+    "gaps": "no window crosses a gap: a larger --max-gap, or leave out what brings them",
+    "too short": "training needs at least 64 rows of one machine without a gap: give more rows",
+    "anomalies": "what is learnt as normal is never found: --incidents FILE writes them down, "
+    "for `aster train --exclude FILE`",
+    "label": "if it is one, it is no sensor: --label-col, or --exclude-cols",
+    "id": "if it names machines, it is no sensor: --id-col",
+    "counter": "it leaves the range that a detector learns: --exclude-cols",
+    "unit jump": "convert one part, train on the other alone, or leave it out: --exclude-cols",
+    "duplicate": "it counts twice: --exclude-cols",
+    "clipped": "what lies beyond is not seen: widen its range, or know that it is blind there",
+    "frozen": "a stuck sensor, if nothing else explains it: --exclude, or --exclude-cols",
+    "mostly missing": "rows without it may not be scored: --exclude-cols",
+    "all missing": "training leaves it out",
+    "almost constant": "any change of it will look anomalous; if that is wrong: --exclude-cols",
+    "constant": "nothing to learn from it; a change will look anomalous",
+}
+"""What to do about a finding; the most harmful first."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Why a sensor deserves a look."""
+    """Why a log or a sensor deserves a look."""
 
     kind: FindingKind
     detail: str
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return ADVICE[self.kind]
 
 
 class SensorReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +101,17 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     periods: float
 
 
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch that is unlike the rest of the log, in a sensor or several."""
+
+    machine: MachineId
+    start: str  # the first row's timestamp
+    end: str  # and the last one's
+    rows: int  # about: stretches are as wide as the log is long
+    sensors: tuple[str, ...]  # that leave their usual range, the farthest first
+    times: float  # how far at most, in widths of that range
+
+
 class LogReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a log holds.
 
@@ -95,18 +139,25 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
     irregular_share: float | None  # of steps more than 1 % off the period
     max_gap: float  # periods
     n_gaps: int
+    n_falls: int  # rows earlier than their machine's row before
+    n_repeats: int  # rows at the time of their machine's row before
     longest_gaps: tuple[Gap, ...]
     missing_cells: int
     missing_share: float
     label_col: str | None
     labelled_rows: int | None  # rows labelled anomalous
     sensors: tuple[SensorReport, ...]
+    findings: tuple[Finding, ...]  # about the log as a whole
+    suspects: tuple[Suspect, ...]  # likely anomalies, the farthest first
     notes: tuple[str, ...]
     suggestion: str  # the command that trains on this log
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return plain values for JSON, every finding with its advice."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
+        for found in (plain, *plain["sensors"]):
+            for finding in found["findings"]:
+                finding["advice"] = ADVICE[finding["kind"]]
         return plain
 
 

@@ -86,6 +86,17 @@ class Log:
         """
         return self._stream(rows, None)
 
+    def head(self) -> pl.DataFrame:
+        """The first rows of the first file, with all its columns."""
+        return self._parts[0].reader.head()[1]
+
+    def place(self, row: int) -> str:
+        """Name the file and its row, from 1, of a row of the whole log as it was found."""
+        ends = np.cumsum(self._part_rows)
+        number = int(np.searchsorted(ends, row, side="right"))
+        first_row = int(ends[number]) - self._part_rows[number]
+        return f"{self._parts[number].where}, row {row - first_row + 1}"
+
     @property
     def alias(self) -> NDArray[np.int64] | None:
         """For every input row, the row of `batches` that stands for it; None if it is that row."""
@@ -126,7 +137,7 @@ class Log:
         if not asked or self.schema.time_col is None:
             return None
         check = None if self._time.sort else RisingTime(allow_repeats=True)
-        return arrange(list(self._stream(BATCH_ROWS, check)), self._time, self._place)
+        return arrange(list(self._stream(BATCH_ROWS, check)), self._time, self.place)
 
     def _stream(self, rows: int, rising: RisingTime | None) -> Iterator[LogBatch]:
         count = RowCount()
@@ -160,10 +171,3 @@ class Log:
             hint="--duplicates first, last or mean merges repeated times, --sort orders rows, "
             "--id-col tells machines apart",
         )
-
-    def _place(self, row: int) -> str:
-        """Name the file and its row, from 1, of a row of the whole log."""
-        ends = np.cumsum(self._part_rows)
-        number = int(np.searchsorted(ends, row, side="right"))
-        first_row = int(ends[number]) - self._part_rows[number]
-        return f"{self._parts[number].where}, row {row - first_row + 1}"

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from aster_cli.inspection import BUCKETS, FindingKind, Gap, LogReport, SensorReport
+from aster_cli.inspection import ADVICE, BUCKETS, Gap, LogReport, SensorReport, Suspect
 from aster_cli.plain import plain
 from aster_cli.render.layout import (
     QUIET,
@@ -38,24 +38,12 @@ from aster_cli.render.text import (
     until,
 )
 
-ADVICE: dict[FindingKind, str] = {
-    "label": "if it is one, it is no sensor: --label-col, or --exclude-cols",
-    "id": "if it names machines, it is no sensor: --id-col",
-    "counter": "it leaves the range that a detector learns: --exclude-cols",
-    "all missing": "training leaves it out",
-    "mostly missing": "rows without it may not be scored: --exclude-cols",
-    "frozen": "a stuck sensor, if nothing else explains it",
-    "duplicate": "it counts twice: --exclude-cols",
-    "almost constant": "any change of it will look anomalous",
-    "constant": "nothing to learn from it; a change will look anomalous",
-}
-"""What a finding means for training; the most harmful first."""
-
 _NARROWEST_TREND = 10
 _NARROWEST_NAME = 12
 _NUMBERS_ROOM = 58  # columns of a narrow screen that are not for names
 _FEW_MACHINES = 6
 _MOSTLY_NORMAL = 0.10  # share of anomalous rows from which a log is not
+_MOST_SUSPECTS = 10
 _DETAILED = 5  # findings of a kind that are told one by one
 
 
@@ -68,9 +56,13 @@ def log_report(report: LogReport) -> RenderableType:
             ByWidth(lambda width: _sensor_table(report.sensors, width)),
         ),
     ]
-    findings = _findings(report.sensors)
+    findings = _findings(report)
     if findings:
         parts.append(section("Worth a look", *findings))
+    if report.suspects:
+        suspects = report.suspects[:_MOST_SUSPECTS]
+        shown = ByWidth(lambda width: _suspect_table(suspects, width))
+        parts.append(section("Unlike the rest", shown, about=_how_many(report)))
     if report.longest_gaps:
         about = f"of {count(report.n_gaps)}" if report.n_gaps > len(report.longest_gaps) else ""
         parts.append(section("Longest gaps", _gap_table(report), about=about))
@@ -203,22 +195,53 @@ def _sensor_table(sensors: Sequence[SensorReport], width: int) -> RenderableType
     return table([column for column, _ in columns], zip(*(c for _, c in columns), strict=True))
 
 
-def _findings(sensors: Sequence[SensorReport]) -> list[RenderableType]:
-    """What is found, kind by kind, with what it means for training."""
+def _suspect_table(suspects: Sequence[Suspect], width: int) -> RenderableType:
+    """The likely anomalies, with the sensors that make them so."""
+    has_machines = any(suspect.machine for suspect in suspects)
+    columns = [
+        *([Column("machine")] if has_machines else []),
+        Column("start and end"),
+        Column("rows", "right"),
+        Column("far out of their usual range"),
+    ]
+
+    def row(suspect: Suspect) -> list[Cell]:
+        stretch = until(moment(suspect.start), moment(suspect.end))
+        shown = 6 if width >= WIDE else 2
+        names = listed([shorten(plain(name), 24) for name in suspect.sensors], shown)
+        cells: list[Cell] = [stretch, count(suspect.rows), names]
+        return [shorten(machine_name(suspect.machine), 24), *cells] if has_machines else cells
+
+    return table(columns, map(row, suspects))
+
+
+def _how_many(report: LogReport) -> str:
+    """How much of the log they are."""
+    rows = sum(suspect.rows for suspect in report.suspects)
+    about = f"about {count(rows, 'row')}, {share(min(rows / report.rows, 1.0))} of the log"
+    total = len(report.suspects)
+    return (
+        f"{about}; the {_MOST_SUSPECTS} farthest of {total:,}" if total > _MOST_SUSPECTS else about
+    )
+
+
+def _findings(report: LogReport) -> list[RenderableType]:
+    """What is found, kind by kind, with what to do about it."""
     shown: list[RenderableType] = []
     for kind, advice in ADVICE.items():
-        found = [
+        details = [plain(finding.detail) for finding in report.findings if finding.kind == kind]
+        named = [
             (plain(sensor.name), plain(finding.detail))
-            for sensor in sensors
+            for sensor in report.sensors
             for finding in sensor.findings
             if finding.kind == kind
         ]
-        if not found:
+        if not details and not named:
             continue
-        shown.append(Text.assemble((kind, WARNING), (f": {advice}", QUIET)))
-        if len(found) <= _DETAILED:
-            shown += [Indented(Paragraph(f"{name}: {detail}")) for name, detail in found]
+        shown.append(Paragraph(Text.assemble((kind, WARNING), (f": {advice}", QUIET))))
+        if len(named) <= _DETAILED:
+            details += [f"{name}: {detail}" for name, detail in named]
         else:
-            names = listed([name for name, _ in found], 40)
-            shown.append(Indented(Paragraph(names)))
+            details.append(listed([name for name, _ in named], 40))
+        shown += [Indented(Paragraph(detail)) for detail in details]
     return shown

@@ -1,12 +1,13 @@
 """``aster inspect`` tells by content whether a path is a log, a model or scores."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.cli.conftest import Aster, Save
+from tests.cli.conftest import FAST, Aster, Save
 from tests.tiny_detector import wave
 
 
@@ -44,3 +45,40 @@ def test_a_format_can_be_told_where_the_name_does_not(name: str, aster: Aster, s
     found = aster("inspect", save(text, name), "--input-format", "csv", "--json")
     assert (found.code, found.err) == (0, "")
     assert json.loads(found.out)["rows"] == 60
+
+
+def test_incidents_are_written_down_and_excluded(aster: Aster, save: Save) -> None:
+    """From a log to a training without its likely anomalies, by copying what is printed."""
+    log = wave(400).with_columns(
+        s1=pl.when(pl.int_range(400).is_between(200, 210)).then(500.0).otherwise("s1")
+    )
+    found = aster("inspect", save(log, "log.parquet"), "--incidents", "known.csv", "--json")
+    assert (found.code, found.err) == (0, "")
+    words = json.loads(found.out)["suggestion"].split()
+    assert words == ["aster", "train", "log.parquet", "--exclude", "known.csv"]
+    assert aster(*words[1:], *FAST).code == 0
+    record = json.loads(Path("log.aster/training.json").read_text())
+    assert record["excluded_rows"] == 11
+
+
+def test_nothing_to_write_down_is_said(aster: Aster, save: Save) -> None:
+    """An empty table would be refused by `aster train --exclude`."""
+    found = aster("inspect", save(wave(400), "log.parquet"), "--incidents", "known.csv")
+    assert found.code == 0
+    assert "'known.csv' is not written" in found.err
+    assert not Path("known.csv").exists()
+
+
+def test_incidents_are_of_a_log(refused: Callable[..., str], model: Path) -> None:
+    """A flag that does nothing is refused."""
+    assert "--incidents" in refused(2, "inspect", model, "--incidents", "known.csv")
+
+
+def test_disorder_is_found_not_refused(aster: Aster, save: Save) -> None:
+    """`train` stops at the first such row; whoever inspects wants to know how many there are."""
+    log = save(pl.concat([wave(100), wave(100)]), "log.csv")
+    assert aster("train", log, *FAST).code == 3
+    found = aster("inspect", log, "--json")
+    assert (found.code, found.err) == (0, "")
+    assert json.loads(found.out)["n_falls"] == 1
+    assert aster("inspect", log, "--sort", "--json").code == 3

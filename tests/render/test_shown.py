@@ -19,6 +19,7 @@ from aster_cli.inspection import (
     ScoresReport,
     SensorPart,
     SensorReport,
+    Suspect,
     Timeline,
 )
 from aster_cli.render.backbones import backbones_table
@@ -81,12 +82,16 @@ def log_of(*sensors: SensorReport) -> LogReport:
         irregular_share=0.0004,
         max_gap=5.0,
         n_gaps=7,
+        n_falls=0,
+        n_repeats=0,
         longest_gaps=(gap, gap),
         missing_cells=145,
         missing_share=0.0021,
         label_col="label",
         labelled_rows=528,
         sensors=sensors,
+        findings=(),
+        suspects=(),
         notes=("left out, not numeric: 'operator'",),
         suggestion="aster train sample_data/live.csv --id-col pump",
     )
@@ -224,6 +229,27 @@ def same_at_all_widths(shown: RenderableType, show: Show, snapshot: SnapshotAsse
 
 def test_log(log: LogReport, show: Show, snapshot: SnapshotAssertion) -> None:
     same_at_all_widths(log_report(log), show, snapshot)
+
+
+def test_log_with_trouble(log: LogReport, show: Show, snapshot: SnapshotAssertion) -> None:
+    """Findings about the log as a whole, and more likely anomalies than are shown."""
+    suspect = Suspect(
+        machine=("P2",),
+        start="2025-03-23 10:55:00",
+        end="2025-03-23 11:50:00",
+        rows=12,
+        sensors=("flow_m3h", "bearing_temp_c", "an extraordinarily long name of a sensor"),
+        times=7.5,
+    )
+    trouble = msgspec.structs.replace(
+        log,
+        findings=(
+            Finding("clock", "time falls once, first at 2025-03-23 10:55:00 (live.csv, row 12)"),
+            Finding("anomalies", "12 stretches are unlike the rest of the log"),
+        ),
+        suspects=(suspect,) * 12,
+    )
+    same_at_all_widths(log_report(trouble), show, snapshot)
 
 
 def test_log_without_time_or_labels(show: Show, snapshot: SnapshotAssertion) -> None:

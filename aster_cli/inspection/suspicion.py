@@ -1,0 +1,198 @@
+"""What makes a sensor suspicious, judged from its numbers once the log has ended.
+
+The constants were chosen so that 62 real logs stay calm and planted cases are found.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aster_cli.inspection.values import Finding
+from aster_cli.results import FloatArray
+
+_MOSTLY_MISSING = 0.5
+_ALMOST_CONSTANT = 0.99  # share of the sample with one value
+_FROZEN_ROWS = 30  # a shorter standstill is never worth a word
+_FROZEN_TIMES = 4.0  # longer than the longest that its other steps let expect
+_COUNTER_RISES = 10
+_RESET_RISES = 50  # for each reset of a counter that has some, at least
+_ID_VALUES = 100  # distinct values from which numbers are hardly names of machines
+_CLASSES = 20  # distinct values of a column that names kinds of faults
+_CLIPPED_SHARE = 0.01  # of the sample, on the bound itself
+_CLIPPED_ROWS = 20
+_CLIPPED_TIMES = 5  # as often as any other value
+_CLIPPED_VALUES = 50  # fewer are levels, not measurements
+_NEAR_BOUND = 0.05  # of the range: where a distribution that is cut goes on
+_ALIKE = 0.99999  # correlation
+
+_LABEL_WORDS = {
+    *("anomaly", "anomalies", "anomalous", "outlier", "outliers", "label", "labels", "groundtruth"),
+    *("fault", "faults", "faulty", "failure", "attack", "broken", "changepoint"),
+}
+_LABEL_NAMES = {"att_flag", "ground_truth", "class", "gt", "target", "y"}
+_ID_NAMES = {
+    *("machine", "unit", "device", "asset", "equipment", "instance", "entity", "node", "host"),
+    *("server", "pump", "engine", "turbine", "robot", "vehicle", "sensor", "channel", "station"),
+    *("line", "plant", "site", "run", "batch", "file", "segment"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """All that is known of a sensor.
+
+    Attributes:
+        name: The sensor's.
+        n_rows: Rows of the log.
+        known: Cells with a value.
+        low: The lowest value.
+        high: The highest value.
+        sample: Values of an even sample of rows, without missing ones.
+        twin: The first sensor with the same cells; itself where there is none before it.
+        alike: A sensor before it that moves with it, or None.
+        pairs: Steps between two known values.
+        rises: Those upwards.
+        falls: Those downwards.
+        stood: Rows of the longest standstill.
+        stood_at: Its value.
+        stood_until: When and where it ended.
+    """
+
+    name: str
+    n_rows: int
+    known: int
+    low: float
+    high: float
+    sample: FloatArray
+    twin: str
+    alike: str | None
+    pairs: int
+    rises: int
+    falls: int
+    stood: int
+    stood_at: float
+    stood_until: str
+
+
+def suspect(numbers: Numbers) -> tuple[Finding, ...]:
+    """Why a sensor deserves a look, if it does."""
+    if numbers.known == 0:
+        return (Finding("all missing", "no cell has a value"),)
+    found = []
+    missing = 1.0 - numbers.known / numbers.n_rows
+    if missing > _MOSTLY_MISSING:
+        found.append(Finding("mostly missing", f"{_percent(missing)} of its cells are missing"))
+    if numbers.low == numbers.high:
+        return (*found, Finding("constant", f"{numbers.low:g} in every row"))
+    if numbers.twin != numbers.name:
+        found.append(Finding("duplicate", f"equals {numbers.twin!r} in every row"))
+    elif numbers.alike is not None:
+        found.append(Finding("duplicate", f"moves exactly as {numbers.alike!r} does"))
+    distinct, counts = np.unique(numbers.sample, return_counts=True)
+    share = float(counts.max() / len(numbers.sample)) if len(distinct) else 0.0
+    if share > _ALMOST_CONSTANT:
+        usual = distinct[counts.argmax()]
+        found.append(Finding("almost constant", f"{usual:g} in {_percent(share)} of the rows"))
+    elif len(distinct) > 2 and _is_frozen(numbers):  # two values are a switch
+        stood = f"{numbers.stood_at:g} for {numbers.stood:,} rows"
+        found.append(Finding("frozen", f"stands at {stood} until {numbers.stood_until}"))
+    return (*found, *_clipped(numbers, distinct, counts), *_roles(numbers, distinct))
+
+
+def find_alike(sample: FloatArray) -> list[int | None]:
+    """For each sensor the first one before it that moves with it, up to scale and offset.
+
+    Args:
+        sample: ``(row, sensor)`` NaN where a cell is missing.
+    """
+    n_sensors = sample.shape[1]
+    complete = sample[~np.isnan(sample).any(axis=1)]
+    if len(complete) <= _CLIPPED_VALUES:
+        return [None] * n_sensors
+    # scaled by the largest deviation first: squares of huge or tiny numbers leave the floats
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        centred = complete - complete.mean(axis=0)
+        centred /= np.abs(centred).max(axis=0)
+        centred /= np.sqrt((centred**2).sum(axis=0))
+        together = np.abs(centred.T @ centred)
+    levels = np.array([len(np.unique(column)) for column in complete.T])
+    alike = (together > _ALIKE) & (levels > _CLIPPED_VALUES) & (levels > _CLIPPED_VALUES)[:, None]
+    firsts = [np.flatnonzero(alike[i, :i]) for i in range(n_sensors)]
+    return [int(first[0]) if len(first) else None for first in firsts]
+
+
+def _is_frozen(numbers: Numbers) -> bool:
+    """Whether a value stands still far longer than the sensor's other steps let expect.
+
+    A sensor that moves at a share p of its steps, independently, has a longest standstill of
+    about log(n) / p rows. At zero, or at its lowest, it is at rest.
+    """
+    if numbers.stood_at in (0.0, numbers.low):
+        return False
+    others = numbers.pairs - (numbers.stood - 1)
+    moves = numbers.rises + numbers.falls
+    if numbers.stood < _FROZEN_ROWS or moves == 0:
+        return False
+    expected = np.log(max(others, 2)) / (moves / max(others, 1))
+    return bool(numbers.stood > _FROZEN_TIMES * expected)
+
+
+def _clipped(
+    numbers: Numbers, distinct: FloatArray, counts: NDArray[np.int64]
+) -> tuple[Finding, ...]:
+    """A distribution that goes on right up to a bound, and piles up on it.
+
+    Zero is no such bound: what rests there is off, not clipped.
+    """
+    if len(distinct) < _CLIPPED_VALUES:
+        return ()
+    total = int(counts.sum())
+    found = []
+    for name, place in (("lowest", 0), ("highest", -1)):
+        bound, piled = float(distinct[place]), int(counts[place])
+        others = np.delete(counts, place)
+        near = np.abs(np.delete(distinct, place) - bound) <= _NEAR_BOUND * np.ptp(distinct)
+        if (
+            bound != 0
+            and piled >= max(_CLIPPED_ROWS, _CLIPPED_SHARE * total)
+            and piled > _CLIPPED_TIMES * int(others.max())
+            and int(others[near].sum()) >= piled / 10
+        ):
+            share = _percent(piled / total)
+            found.append(Finding("clipped", f"{share} of the rows lie on its {name}, {bound:g}"))
+    return tuple(found)
+
+
+def _roles(numbers: Numbers, distinct: FloatArray) -> tuple[Finding, ...]:
+    """What looks like a column that plays another part than a sensor's."""
+    low, high = numbers.low, numbers.high
+    falls, rises = numbers.falls, numbers.rises
+    found = []
+    if falls == 0 and rises >= _COUNTER_RISES:
+        found.append(Finding("counter", f"rises from {low:g} to {high:g} and never falls"))
+    elif falls and rises >= _RESET_RISES * falls and len(distinct) >= _CLIPPED_VALUES:
+        times = "once" if falls == 1 else f"{falls:,} times"
+        found.append(Finding("counter", f"rises, and starts anew {times}"))
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", numbers.name).lower())
+    whole = bool((distinct == np.round(distinct)).all())
+    binary = whole and low >= 0 and high <= 1
+    if binary and ("_".join(words) in _LABEL_NAMES or _LABEL_WORDS & set(words)):
+        found.append(Finding("label", "is named like a label, and is 0 or 1"))
+    elif whole and len(distinct) <= _CLASSES and _LABEL_WORDS & set(words):
+        found.append(Finding("label", f"is named like a label, with {len(distinct)} values"))
+    elif whole and len(distinct) <= _ID_VALUES and is_id_name(numbers.name):
+        found.append(Finding("id", f"is named like a machine, with {len(distinct)} values"))
+    return tuple(found)
+
+
+def is_id_name(name: str) -> bool:
+    """Whether a column is called as columns are that name machines."""
+    plain = re.sub(r"[ _-]?(no|nr|num|number|name|code)$", "", name.strip().lower())
+    return plain in _ID_NAMES
+
+
+def _percent(share: float) -> str:
+    """A share in words; nearly all is not all."""
+    return "over 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"

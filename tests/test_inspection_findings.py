@@ -1,0 +1,301 @@
+"""What would spoil a training is found before anyone trains, and sane logs are left in peace."""
+
+import shlex
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.inspection import ADVICE, LogReport, incident_table, inspect_log, sketch
+from aster_cli.inspection.sketch import Sketch
+from aster_cli.logs import open_log, read_incidents
+from aster_cli.results import FloatArray
+from benchmarks.detection.entities import DATA, find_entities
+
+ROWS = 2000
+START = datetime(2025, 3, 1)
+
+
+def log_of(**columns: object) -> pl.DataFrame:
+    """Two ordinary sensors at a steady clock, and what is planted beside or in place of them."""
+    draw = np.random.default_rng(7)
+    phase = np.arange(ROWS) / 144 * 2 * np.pi
+    ordinary = {
+        "time": [START + timedelta(minutes=10 * i) for i in range(ROWS)],
+        "flow": 100 + 10 * np.sin(phase) + draw.normal(size=ROWS),
+        "heat": 60 + 5 * np.cos(phase) + draw.normal(size=ROWS),
+    }
+    return pl.DataFrame(ordinary | columns)
+
+
+def look(
+    frame: pl.DataFrame,
+    folder: Path,
+    columns: ColumnConfig | None = None,
+    time: TimeConfig | None = None,
+    **more: object,
+) -> LogReport:
+    path = folder / "log.parquet"
+    frame.write_parquet(path)
+    columns, time = columns or ColumnConfig(), time or TimeConfig()
+    with open_log([str(path)], columns, time) as log:
+        return inspect_log(log, paths=["log.parquet"], columns=columns, time=time, **more)  # type: ignore[arg-type]
+
+
+def found(report: LogReport) -> dict[str, str]:
+    """Every finding's kind and detail; those of sensors begin with the sensor's name."""
+    own = {finding.kind: finding.detail for finding in report.findings}
+    for sensor in report.sensors:
+        own |= {finding.kind: f"{sensor.name}: {finding.detail}" for finding in sensor.findings}
+    return {str(kind): detail for kind, detail in own.items()}
+
+
+def noise(seed: int = 0) -> FloatArray:
+    return np.random.default_rng(seed).normal(size=ROWS)
+
+
+def test_an_ordinary_log_is_left_in_peace(tmp_path: Path) -> None:
+    """The cases below say something only if nothing is found without them."""
+    report = look(log_of(), tmp_path)
+    assert found(report) == {}
+    assert report.suggestion == "aster train log.parquet"
+
+
+def test_a_clipped_sensor(tmp_path: Path) -> None:
+    """What piles up at a bound is cut off there; what rests at zero, or jumps between levels, is not."""
+    wide = 50 + 10 * noise()
+    report = look(
+        log_of(
+            clipped=np.minimum(wide, 62.0),
+            resting=np.maximum(10 * noise(1), 0.0),
+            levels=np.round(3 * noise(2)),
+        ),
+        tmp_path,
+    )
+    share = float((wide >= 62).mean())
+    assert found(report) == {
+        "clipped": f"clipped: {100 * share:.1f} % of the rows lie on its highest, 62"
+    }
+
+
+def test_two_sensors_alike(tmp_path: Path) -> None:
+    """In another unit a sensor is the same; a relative of it is not."""
+    celsius = 20 + 3 * noise()
+    frame = log_of(celsius=celsius, fahrenheit=1.8 * celsius + 32, near=celsius + 0.1 * noise(1))
+    report = look(frame, tmp_path)
+    assert found(report) == {"duplicate": "fahrenheit: moves exactly as 'celsius' does"}
+    assert report.suggestion == "aster train log.parquet --exclude-cols fahrenheit"
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["for good", "and back"])
+def test_a_unit_jump(back: bool, tmp_path: Path) -> None:
+    """From metres to millimetres; a level that changes by itself keeps its spread."""
+    metres = 3 + 0.1 * noise()
+    scaled = metres.copy()
+    scaled[1200 : 1500 if back else None] *= 1000
+    shifted = 5 + 0.1 * noise(3)
+    shifted[1200:] += 20
+    report = look(log_of(level=scaled, shifted=shifted), tmp_path)
+    kinds = found(report)
+    assert kinds.keys() == {"unit jump"}
+    assert kinds["unit jump"].startswith("level: from 2025-03-09 ")
+    assert "about 1e+03 times" in kinds["unit jump"]
+    assert report.suggestion.endswith("--exclude-cols level")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("is_anomaly", np.arange(ROWS) % 50 == 0, "label"),
+        ("pumpFault", (np.arange(ROWS) % 50 == 0).astype(int), "label"),
+        ("fault_kind", np.arange(ROWS) // 100 % 7, "label"),
+        ("unit_nr", np.arange(ROWS) // 700, "id"),
+    ],
+)
+def test_a_column_that_leaks(
+    name: str,
+    values: FloatArray,
+    kind: str,
+    tmp_path: Path,
+) -> None:
+    """A detector that sees the answer learns nothing else."""
+    report = look(log_of(**{name: values}), tmp_path)
+    assert list(found(report)) == [kind]
+    assert report.suggestion == f"aster train log.parquet --exclude-cols {name}"
+
+
+def test_a_counter_that_starts_anew(tmp_path: Path) -> None:
+    """Operating hours fall when a device is replaced, and are a counter all the same."""
+    hours = np.concatenate((np.arange(1500.0), np.arange(500.0)))
+    report = look(log_of(hours=hours), tmp_path)
+    assert found(report) == {"counter": "hours: rises, and starts anew once"}
+
+
+def test_a_clock_that_falls_and_stands_still(tmp_path: Path) -> None:
+    """`train` would stop at the first such row: here all are counted, and the flags are named."""
+    frame = log_of()
+    order = [*range(500), 499, *range(510, 520), *range(500, 510), *range(520, ROWS)]
+    report = look(frame[order], tmp_path)
+    assert (report.n_falls, report.n_repeats) == (1, 1)
+    first = f"first at {frame['time'][499]} ({tmp_path / 'log.parquet'}, row 501)"
+    assert found(report) == {"clock": f"time falls once and stands still once, {first}"}
+    assert report.suggestion == "aster train log.parquet --sort --duplicates last"
+    assert (report.start, report.end) == (str(frame["time"][0]), str(frame["time"][-1]))
+    arranged = TimeConfig(sort=True, duplicates="last")
+    assert found(look(frame[order], tmp_path, time=arranged)) == {}
+
+
+def test_the_end_of_summer_time(tmp_path: Path) -> None:
+    """The most common clock trouble has its own word."""
+    frame = log_of()
+    local = frame["time"].to_list()
+    local = local[:1000] + [time - timedelta(hours=1) for time in local[1000:]]
+    detail = found(look(frame.with_columns(time=pl.Series(local)), tmp_path))["clock"]
+    assert detail.startswith("time falls once")
+    assert "summer time" in detail
+
+
+def test_an_uneven_clock_and_a_clock_that_was_set(tmp_path: Path) -> None:
+    """Rows count as evenly spaced, so a clock that is not is worth a word."""
+    minutes = np.cumsum(np.random.default_rng(0).choice([1, 1, 1, 3], ROWS))
+    times = [START + timedelta(minutes=int(m)) for m in minutes]
+    assert (
+        "% of the steps are not one period long"
+        in found(look(log_of(time=times), tmp_path))["clock"]
+    )
+    started = [datetime(1970, 1, 1) + timedelta(minutes=i) for i in range(5)]
+    frame = log_of().with_columns(
+        time=pl.concat([pl.Series(started), log_of()["time"][5:].cast(pl.Datetime("us"))])
+    )
+    assert "% of the whole span" in found(look(frame, tmp_path))["clock"]
+
+
+def test_machines_in_one_log_without_an_id(tmp_path: Path) -> None:
+    """The column that mends the clock is named, and the command has it."""
+    log = log_of()
+    mixed = pl.concat([log.with_columns(rack=pl.lit(name)) for name in ("a", "b", "c")])
+    report = look(mixed.sort("time", maintain_order=True), tmp_path)
+    assert found(report).keys() == {"machines"}
+    assert "'rack'" in found(report)["machines"]
+    assert report.suggestion == "aster train log.parquet --id-col rack"
+    assert found(look(mixed, tmp_path, ColumnConfig(id_cols=("rack",)))) == {}
+
+
+def test_gaps_between_which_no_window_fits(tmp_path: Path) -> None:
+    """A few gaps are usual; a gap every fifty rows is not."""
+    frame = log_of()
+    few = frame.filter(pl.int_range(ROWS) % 500 >= 10)
+    many = frame.filter(pl.int_range(ROWS) % 50 >= 10)
+    assert found(look(few, tmp_path)) == {}
+    assert found(look(many, tmp_path)) == {"gaps": "39 gaps, one every 40 rows"}
+
+
+def test_a_log_too_short_to_train_on(tmp_path: Path) -> None:
+    """`train` would say so only after reading it."""
+    assert found(look(log_of().head(60), tmp_path)) == {"too short": "60 rows"}
+
+
+def test_likely_anomalies(tmp_path: Path) -> None:
+    """Once far out is unlike the rest; time and again far out is what the machine does."""
+    flow = log_of()["flow"].to_numpy().copy()
+    flow[700:720] += 400
+    bursts = noise()
+    bursts[::150] += 60
+    frame = log_of(flow=flow, bursts=bursts)
+    report = look(frame, tmp_path)
+    assert found(report) == {"anomalies": "1 stretch is unlike the rest of the log"}
+    (suspect,) = report.suspects
+    assert suspect.sensors == ("flow",)
+    width = report.rows // 1024 + 1
+    start, end = (frame["time"].to_list().index(_time(t)) for t in (suspect.start, suspect.end))
+    assert 700 - width < start <= 700
+    assert 719 <= end < 719 + width
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize("clock", ["datetime", "zoned", "epoch", "counter", "rows"])
+def test_incidents_are_what_train_excludes(clock: str, tmp_path: Path) -> None:
+    """What is written down must be read as the same rows, whatever the log's clock."""
+    flow = log_of()["flow"].to_numpy().copy()
+    flow[700:720] += 400
+    frame = log_of(flow=flow)
+    time = {
+        "datetime": pl.col("time"),
+        "zoned": pl.col("time").dt.replace_time_zone("UTC"),
+        "epoch": pl.col("time").dt.epoch("s"),
+        "counter": pl.int_range(pl.len()).alias("time"),
+        "rows": None,
+    }[clock]
+    frame = frame.drop("time") if time is None else frame.with_columns(time)
+    frame = pl.concat([frame.with_columns(unit=pl.lit(name)) for name in ("a", "b")])
+    ids = ColumnConfig(id_cols=("unit",))
+    report = look(frame, tmp_path, ids, incidents="known.csv")
+    assert "--exclude known.csv" in report.suggestion
+    incident_table(report).write_csv(tmp_path / "known.csv")
+    with open_log([str(tmp_path / "log.parquet")], ids, TimeConfig()) as log:
+        known = read_incidents(str(tmp_path / "known.csv"), log.schema)
+        (whole,) = log.batches(10_000)
+    assert {incident.ids["unit"] for incident in known} == {"a", "b"}
+    for incident in known:
+        inside = (whole.time >= incident.start) & (whole.time <= incident.end)
+        inside &= frame["unit"].to_numpy() == incident.ids["unit"]
+        assert set(np.flatnonzero(flow > 300)) <= set(np.flatnonzero(inside) % ROWS)
+        assert inside.sum() < 30
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However long a log and however many its machines, courses keep their number of stretches."""
+    monkeypatch.setattr(sketch, "STRETCHES", 64)
+    frame = pl.concat([log_of().with_columns(unit=pl.lit(f"{i:02}")) for i in range(20)])
+    frame.write_parquet(tmp_path / "log.parquet")
+    followed = Sketch(2, "datetime", stretches=64, machines=3)
+    with open_log(
+        [str(tmp_path / "log.parquet")], ColumnConfig(id_cols=("unit",)), TimeConfig()
+    ) as log:
+        for batch in log.batches(777):
+            followed.take(batch)
+    courses = followed.courses()
+    assert [course.machine for course in courses] == [("00",), ("01",), ("02",)]
+    assert [(len(course), course.rows) for course in courses] == [(63, 32)] * 3
+    flow = log_of()["flow"].to_numpy()
+    assert courses[1].mean[3, 0] == pytest.approx(flow[96:128].mean())
+    assert courses[1].high[62, 0] == flow[62 * 32 :].max()
+    assert courses[1].starts[3] == str(log_of()["time"][96])
+    assert courses[1].ends[62] == str(log_of()["time"][ROWS - 1])
+
+
+def test_every_kind_has_its_advice_in_json(tmp_path: Path) -> None:
+    """A script must not need the terminal to know what to do."""
+    plain = look(log_of(dead=np.full(ROWS, 1.0)).head(60), tmp_path).to_dict()
+    (whole,) = plain["findings"]
+    assert whole["advice"] == ADVICE["too short"]
+    assert plain["sensors"][2]["findings"][0]["advice"] == ADVICE["constant"]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real logs: set ASTER_TEST_DATA")
+def test_real_logs_are_calm() -> None:
+    """Who cries wolf on each log is switched off.
+
+    Counted over the training parts of all real logs; standing duplicates and constants are true.
+    """
+    kinds: Counter[str] = Counter()
+    logs = find_entities(DATA)
+    for entity in logs:
+        with open_log([str(entity.train)], ColumnConfig(), TimeConfig()) as log:
+            report = inspect_log(log)
+        own = {str(finding.kind) for finding in report.findings}
+        own |= {str(finding.kind) for sensor in report.sensors for finding in sensor.findings}
+        kinds.update(own)
+        assert len(own - {"constant", "almost constant"}) <= 3
+        assert shlex.split(report.suggestion)[:2] == ["aster", "train"]
+    assert not kinds.keys() & {"clock", "gaps", "machines", "label", "id", "counter", "clipped"}
+    assert not kinds.keys() & {"unit jump", "mostly missing", "all missing", "too short"}
+    assert kinds["anomalies"] <= len(logs) / 8
+    assert kinds["frozen"] <= len(logs) / 5
