@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 import polars as pl
 import torch
@@ -27,11 +28,13 @@ from aster_cli.checkpoint import (
     Manifest,
     ModelSchema,
     OnEpoch,
+    PartialTraining,
     Scoring,
     TrainingRecord,
     identify,
     load_model,
     save_model,
+    versions,
 )
 from aster_cli.config import DetectorConfig
 from aster_cli.defaults import resolve, training_steps
@@ -93,6 +96,7 @@ class Detector:
         *,
         exclude: str | Path | None = None,
         on_epoch: OnEpoch | None = None,
+        partial: PartialTraining | None = None,
     ) -> Self:
         """Fit a detector on a mostly normal log.
 
@@ -101,6 +105,8 @@ class Detector:
             config: What the defaults do not fit.
             exclude: A table of known incidents, whose rows are skipped; see `read_incidents`.
             on_epoch: Told how training goes.
+            partial: Keeps how far it is, and is held by the caller. Going on with what an interrupted
+                training left there ends at the weights that it would have come to.
 
         Raises:
             StorageError: A log cannot be read.
@@ -136,15 +142,35 @@ class Detector:
         torch.manual_seed(config.training.seed)
         network = blueprint.untrained()
         epochs: list[EpochRecord] = []
+        if partial is not None:
+            partial.begin(
+                {
+                    "log": fingerprint(series),
+                    "schema": msgspec.to_builtins(schema),
+                    "configuration": msgspec.to_builtins(config),
+                    "scoring": msgspec.to_builtins(scoring),
+                    "device": str(device),
+                    "versions": versions(),
+                }
+            )
 
         def run(
             phase: str, windows: TrainingWindows, normal: NormalWindows, watched: TrainingWindows
         ) -> Trained:
             schedule = _schedule(phase, config, len(windows))
-            for result in train(network, windows, normal, watched, schedule, device):
-                epochs.append(EpochRecord(phase=phase, **asdict(result)))
+            since = None if partial is None else partial.read(phase)
+            own = [] if since is None else [EpochRecord(**record) for record in since["epochs"]]
+            position = None if since is None else since["position"]
+            for result, snapshot in train(
+                network, windows, normal, watched, schedule, device, position
+            ):
+                own.append(EpochRecord(phase=phase, **asdict(result)))
+                if partial is not None:
+                    kept = {"epochs": msgspec.to_builtins(own), "position": snapshot()}
+                    partial.write(phase, kept)
                 if on_epoch is not None:
-                    on_epoch(epochs[-1], schedule.steps)
+                    on_epoch(own[-1], schedule.steps)
+            epochs.extend(own)
             return keep(network, normal)
 
         # calibrated before the network sees the rows that it is calibrated on

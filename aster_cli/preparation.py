@@ -204,8 +204,10 @@ def reference_table(series: list[Series], sensors: tuple[str, ...]) -> pl.DataFr
 
 
 def fingerprint(series: list[Series]) -> str:
-    """SHA-256 over a log's sensor values, machine after machine."""
+    """SHA-256 over a log's machines, times and sensor values, machine after machine."""
     digest = hashlib.sha256()
     for one in series:
+        digest.update(repr((one.machine, len(one))).encode())
+        digest.update(np.ascontiguousarray(one.time).tobytes())
         digest.update(np.ascontiguousarray(one.values).tobytes())
     return digest.hexdigest()

@@ -89,7 +89,7 @@ def _flat(value: Any, arrays: Arrays) -> Any:
         case list() | tuple():
             return [_flat(item, arrays) for item in value]
         case np.ndarray():
-            arrays[name := f"array-{len(arrays)}"] = np.ascontiguousarray(value)
+            arrays[name := f"array-{len(arrays)}"] = np.asarray(value, order="C")
             return {_KIND: "array", "name": name}
         case pl.DataFrame():
             buffer = io.BytesIO()

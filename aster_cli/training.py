@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.gradient_reversal import reversal_schedule
 from aster_cli.model.neighbours import Block, NormalWindows
-from aster_cli.results import EpochResult
+from aster_cli.results import EpochResult, Snapshot
 from aster_cli.windows import TrainingWindows
 
 BETA = 0.01
@@ -53,11 +54,13 @@ def train(
     held_out: TrainingWindows,
     schedule: Schedule,
     device: torch.device,
-) -> Iterator[EpochResult]:
+    since: Snapshot | None = None,
+) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train in place, yielding after every epoch; the best weights are there when it ends.
 
     The best are those with the lowest ELBO loss on `held_out`, a stretch of time that training
-    does not see; without held-out windows, the last.
+    does not see; without held-out windows, the last. With a result comes what takes a snapshot of where
+    training stands; given back as `since`, it goes on from there to the very same weights.
 
     Args:
         network: On `device`.
@@ -66,6 +69,7 @@ def train(
         held_out: Windows for early stopping; may be empty.
         schedule: How long and how hard.
         device: Where the network lives.
+        since: Where an earlier call with the same arguments stood; None begins.
 
     Raises:
         UsageError: A loss is not a finite number.
@@ -82,11 +86,40 @@ def train(
         optimiser, schedule.learning_rate, total_steps=total, pct_start=WARM_UP
     )
     watched = torch.from_numpy(held_out.evenly(HELD_OUT_WINDOWS)) if len(held_out) else None
-    best_loss, best_epoch, best = float("inf"), 0, _copy(network, trained)
+    best_loss, best_epoch, best = float("inf"), 0, dict[str, Tensor]()
+    done = step = 0
+    if since is not None:
+        done, step = since["epoch"], since["step"]
+        best_loss, best_epoch = since["best_loss"], since["best_epoch"]
+        best = _tensors(since["best"])
+        network.load_state_dict(_tensors(since["weights"]), strict=False)
+        optimiser.load_state_dict(_tensors(since["optimiser"]))
+        warming.load_state_dict(since["warming"])
+        draw.bit_generator.state = since["draw"]
+        _set_random_state(_tensors(since["random"]), device)
+
+    def snapshot() -> Snapshot:
+        found: Snapshot = _plain(
+            {
+                "epoch": epoch,
+                "step": step,
+                "best_loss": best_loss,
+                "best_epoch": best_epoch,
+                "best": best,
+                "weights": _copy(network, trained),
+                "optimiser": optimiser.state_dict(),
+                "warming": warming.state_dict(),
+                "draw": draw.bit_generator.state,
+                "random": _random_state(device),
+            }
+        )
+        return found
+
     blocks = [Block(block.inside, block.others.to(device)) for block in normal.blocks(windows)]
-    step = 0
     ends = np.linspace(0, schedule.steps, min(EPOCHS, schedule.steps) + 1).round().astype(int)[1:]
-    for epoch, end in enumerate(ends.tolist(), start=1):
+    for epoch, end in enumerate(ends.tolist()[done:], start=done + 1):
+        if watched is not None and epoch - 1 - best_epoch >= PATIENCE:
+            break
         network.train()
         sums: dict[str, float] = defaultdict(float)
         first = step
@@ -117,9 +150,7 @@ def train(
             elbo += BETA * checked["kl"]
             if elbo < best_loss:
                 best_loss, best_epoch, best = elbo, epoch, _copy(network, trained)
-        yield EpochResult(epoch, step, strength, losses, checked, separation)
-        if watched is not None and epoch - best_epoch >= PATIENCE:
-            break
+        yield EpochResult(epoch, step, strength, losses, checked, separation), snapshot
     if watched is not None:
         network.load_state_dict(best, strict=False)
     network.eval()
@@ -165,3 +196,37 @@ def _copy(network: AsterNetwork, trained: Mapping[str, Tensor]) -> dict[str, Ten
     """The values of what is trained, and of the spread that goes with them: a copy, not a view."""
     kept = {name: value.detach().clone() for name, value in trained.items()}
     return kept | {"spread": network.spread.clone()}
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    """Of the processor, and of the device if it is another."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+def _plain(value: Any) -> Any:
+    """The same with arrays for tensors, copied, and with text for the numbers of parameters."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().numpy().copy()
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _tensors(value: Any) -> Any:
+    """What `_plain` was given, on the CPU."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, dict):
+        return {int(k) if k.isdecimal() else k: _tensors(item) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_tensors(item) for item in value]
+    return value

@@ -19,6 +19,7 @@ from aster_cli.checkpoint import (
     read_card,
     require_free,
     save_model,
+    writing,
 )
 from aster_cli.checkpoint.encoding import IDENTITY
 from aster_cli.config import AlertConfig, DetectorConfig
@@ -196,11 +197,46 @@ def test_an_interrupted_replacement_keeps_the_old_model(
     if moment == "writing":
         monkeypatch.setattr("aster_cli.checkpoint.writing._sync", interrupted)
     else:
+        monkeypatch.setattr("aster_cli.checkpoint.writing._exchanged", lambda *_: False)
         monkeypatch.setattr(Path, "rename", interrupted_swap)
     with pytest.raises(KeyboardInterrupt):
         save_model(checkpoint, target, force=True)
     assert contents(target) == before
     assert [path.name for path in tmp_path.iterdir()] == ["model.aster"]
+
+
+def test_at_every_moment_of_a_replacement_there_is_a_model(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scoring goes on every few minutes; it must not meet a moment without a detector."""
+    target = tmp_path / "model.aster"
+    save_model(checkpoint, target)
+
+    def refuse(*args: object) -> NoReturn:
+        raise AssertionError("a rename leaves a moment between two")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert writing._exchanged(target, target), "this system cannot exchange names"
+    save_model(checkpoint, target, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.aster"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_killed_writers_left_is_cleared(
+    there: bool, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Where names cannot be exchanged, one killed in between has left no model but the old one."""
+    target = tmp_path / "model.aster"
+    save_model(checkpoint, target)
+    shutil.copytree(target, tmp_path / ".model.aster.abcd.tmp")
+    shutil.copytree(target, tmp_path / ".model.aster.abcd.tmp.old")
+    (tmp_path / ".model.aster2.abcd.tmp").mkdir()
+    before = contents(target)
+    if not there:
+        shutil.rmtree(target)
+    writing.clear_traces(target)
+    assert contents(target) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"model.aster", ".model.aster2.abcd.tmp"}
 
 
 def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.losses import LossTerms
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import EpochResult
+from aster_cli.snapshots import pack, unpack
 from aster_cli.training import EPOCHS, PATIENCE, Schedule, examine, train
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import WINDOW_SIZE, tiny_network, tiny_windows
@@ -63,7 +64,7 @@ def run(
     network = tiny_network()
     torch.seed()  # whatever was drawn before must not matter
     results, live = [], []
-    for result in train(network, LOG, NORMAL, held_out, plan, CPU):
+    for result, _ in train(network, LOG, NORMAL, held_out, plan, CPU):
         results.append(result)
         live.append(weights_of(network))
     return network, results, live
@@ -186,6 +187,37 @@ def test_the_best_weights_are_restored(scripted: Callable[[list[float]], None]) 
     assert same(weights_of(network), live[1])
     assert not same(live[1], live[-1])
     assert network.spread == live[1]["spread"] != live[-1]["spread"]
+
+
+@pytest.mark.parametrize("held_out", [HELD_OUT, HELD_OUT.none()], ids=["watched", "alone"])
+def test_going_on_from_any_epoch_ends_at_the_same_weights(held_out: TrainingWindows) -> None:
+    """What was interrupted must be the detector that it would have been, to the bit; the last
+    snapshot too, which leaves nothing to do."""
+    whole, expected, _ = run(schedule(), held_out)
+    kept = []
+    for _, snapshot in train(tiny_network(), LOG, NORMAL, held_out, schedule(), CPU):
+        kept.append(unpack(pack(snapshot(), 1), 1, where="", anew=""))
+    assert len(kept) == len(expected)
+    for done, since in enumerate(kept, start=1):
+        network = tiny_network()
+        torch.seed()
+        results = [r for r, _ in train(network, LOG, NORMAL, held_out, schedule(), CPU, since)]
+        assert results == expected[done:]
+        assert same(weights_of(network), weights_of(whole))
+
+
+def test_a_snapshot_does_not_follow_the_training(
+    scripted: Callable[[list[float]], None],
+) -> None:
+    """Taken early and read late it is of the epoch it was taken at, patience included."""
+    scripted([2.0, 1.0] + [1.5] * (2 * PATIENCE))
+    network = tiny_network()
+    kept = [snapshot() for _, snapshot in train(network, LOG, NORMAL, HELD_OUT, schedule(), CPU)]
+    assert [since["best_epoch"] for since in kept] == [1] + [2] * (1 + PATIENCE)
+    again = tiny_network()
+    results = [r for r, _ in train(again, LOG, NORMAL, HELD_OUT, schedule(), CPU, kept[2])]
+    assert [result.epoch for result in results] == [4, 5, 6]
+    assert same(weights_of(again), weights_of(network))
 
 
 def test_training_stops_when_nothing_gets_better(scripted: Callable[[list[float]], None]) -> None:

@@ -5,6 +5,7 @@ SHA-256 is in the manifest and checked when the file is read. Reading needs no t
 """
 
 from aster_cli.checkpoint.encoding import FORMAT
+from aster_cli.checkpoint.partial import PartialTraining
 from aster_cli.checkpoint.reading import is_model, load_model, read_calibration, read_card
 from aster_cli.checkpoint.values import (
     Adapter,
@@ -18,7 +19,7 @@ from aster_cli.checkpoint.values import (
     Scoring,
     TrainingRecord,
 )
-from aster_cli.checkpoint.writing import identify, require_free, save_model
+from aster_cli.checkpoint.writing import identify, require_free, save_model, versions
 
 __all__ = [
     "FORMAT",
@@ -30,6 +31,7 @@ __all__ = [
     "ModelCard",
     "ModelSchema",
     "OnEpoch",
+    "PartialTraining",
     "Scoring",
     "TrainingRecord",
     "identify",
@@ -39,4 +41,5 @@ __all__ = [
     "read_card",
     "require_free",
     "save_model",
+    "versions",
 ]

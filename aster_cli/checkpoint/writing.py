@@ -1,5 +1,7 @@
 """Writing a model directory: beside its target, then renamed."""
 
+import ctypes
+import glob
 import io
 import os
 import shutil
@@ -33,6 +35,8 @@ from aster_cli.results import MachineId
 RECORDED = ("aster-cli", "torch", "transformers", "peft", "polars", "numpy")
 """The packages whose versions the manifest keeps."""
 
+_STAGED, _OLD = ".tmp", ".old"
+
 
 def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> Manifest:
     """Write the model directory, whole or not at all.
@@ -46,13 +50,13 @@ def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> 
     staging = None
     try:
         parent = target.absolute().parent
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_STAGED, dir=parent))
         staging.chmod(0o755)
         for name, data in {**contents, MANIFEST: pretty(manifest)}.items():
             (staging / name).parent.mkdir(exist_ok=True)
             (staging / name).write_bytes(data)
             _sync(staging / name)
-        _sync(staging)
+            _sync((staging / name).parent)
         _swap(staging, target)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
@@ -79,6 +83,33 @@ def require_free(target: Path, *, force: bool) -> None:
         raise StorageError("there is no such directory", where=str(parent), hint="make it first")
     if not os.access(parent, os.W_OK):
         raise StorageError("cannot be written", where=str(parent), hint="check its permissions")
+
+
+def clear_traces(target: Path) -> None:
+    """Remove what writers that were killed left beside the target; only where none is at work.
+
+    Where the system cannot exchange two names, a killed one may have left the old model aside: it is
+    put back.
+
+    Raises:
+        StorageError: They cannot be removed.
+    """
+    own = f".{glob.escape(target.name)}.*{_STAGED}"
+    try:
+        for old in target.absolute().parent.glob(own + _OLD):
+            if not target.exists():
+                old.rename(target)
+            else:
+                shutil.rmtree(old)
+        for staging in target.absolute().parent.glob(own):
+            shutil.rmtree(staging)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
+
+
+def versions() -> dict[str, str]:
+    """The packages that a model is made with."""
+    return {name: version(name) for name in RECORDED}
 
 
 def identify(checkpoint: Checkpoint) -> str:
@@ -131,7 +162,7 @@ def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest
         backbone=checkpoint.config.model.backbone,
         log=checkpoint.log_name,
         fingerprint=checkpoint.fingerprint,
-        versions={name: version(name) for name in RECORDED},
+        versions=versions(),
         scoring=checkpoint.scoring,
         files=digests,
     )
@@ -139,18 +170,32 @@ def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest
 
 
 def _swap(staging: Path, target: Path) -> None:
-    """Put `staging` in the place of `target`, keeping the old one until the new one stands."""
-    old = staging.with_name(f"{staging.name}.old")
-    if target.exists():
-        target.rename(old)
-    try:
+    """Put `staging` in the place of `target`, whose old model is there until the new one is."""
+    if not target.exists():
         staging.rename(target)
-    except BaseException:
-        if old.exists():
+    elif not _exchanged(staging, target):
+        old = staging.with_name(f"{staging.name}{_OLD}")
+        target.rename(old)
+        try:
+            staging.rename(target)
+        except BaseException:
             old.rename(target)
-        raise
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     _sync(target.absolute().parent)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two directories change names in one step, where the system can; tell whether it did."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    first, second = os.fsencode(one.absolute()), os.fsencode(other.absolute())
+    if hasattr(libc, "renameat2"):  # Linux
+        here, exchange = -100, 2
+        return bool(libc.renameat2(here, first, here, second, exchange) == 0)
+    if hasattr(libc, "renamex_np"):  # macOS
+        swap = 2
+        return bool(libc.renamex_np(first, second, swap) == 0)
+    return False
 
 
 def _sync(path: Path) -> None:

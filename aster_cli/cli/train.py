@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from aster_cli.checkpoint import is_model, read_card, require_free
+from aster_cli.checkpoint import PartialTraining, is_model, read_card, require_free
 from aster_cli.cli import options
 from aster_cli.cli.backbone import ensure_backbone
 from aster_cli.cli.columns import columns_of
@@ -36,6 +36,13 @@ def train(
         ),
     ] = None,
     force: options.Force = False,
+    resume: Annotated[
+        bool,
+        options.flag(
+            "--resume",
+            help="Go on with an interrupted training of this log, to the same weights.",
+        ),
+    ] = False,
     time_col: options.TimeCol = None,
     id_col: options.IdCol = None,
     id_from_path: options.IdFromPath = False,
@@ -114,13 +121,24 @@ def train(
         require_free(target, force=force)
         say_notes(console, log.notes)
         ensure_backbone(backbone, console)
+        partial = PartialTraining(target, resume=resume, force=force)
+        if resume and not partial.exists:
+            say_notes(console, [f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
         from aster_cli.render.training import training_progress
 
-        with training_progress(console) as on_epoch:
-            detector = Detector.fit(log, settings, exclude=exclude, on_epoch=on_epoch)
-    detector.save(target, force=force)
+        try:
+            with partial.held(), training_progress(console) as on_epoch:
+                detector = Detector.fit(
+                    log, settings, exclude=exclude, on_epoch=on_epoch, partial=partial
+                )
+                detector.save(target, force=force)
+                partial.remove()
+        except KeyboardInterrupt:
+            if partial.exists:
+                say_notes(console, [f"{partial.folder} holds what was learnt; --resume goes on"])
+            raise
     card = read_card(target)
     say_notes(console, card.training.notes[len(log.notes) :])  # what only training found out
     if json:

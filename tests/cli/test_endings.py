@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from aster_cli import Detector
-from tests.cli.conftest import FAST, Aster, Save, files_here, start
+from tests.cli.conftest import FAST, Aster, Save, start
 from tests.tiny_detector import WINDOW, wave
 
 Refused = Callable[..., str]
@@ -24,26 +23,6 @@ COLOUR = re.compile(rb"\x1b\[(\d+;)*(3|4|9|10)\d(;\d+)*m")
 @pytest.fixture
 def log(save: Save) -> str:
     return save(wave(400), "log.csv")
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_training_is_exit_130_and_leaves_nothing(
-    sent: signal.Signals, log: str
-) -> None:
-    """Ctrl-C and a service manager's stop are one thing; neither may leave half a model."""
-    flags = ("--backbone", "none", "--window-size", WINDOW, "--steps", 240)
-    process = start("train", log, *flags)
-    assert process.stderr is not None
-    while "step" not in (line := process.stderr.readline()):
-        assert line, "training ended before its first epoch"
-    process.send_signal(sent)
-    out, err = process.communicate()
-    assert process.returncode == 130
-    assert [line for line in err.splitlines() if "step" not in line] == [
-        "aster: interrupted, nothing was half-written"
-    ]
-    assert out == ""
-    assert set(files_here()) == {"log.csv"}
 
 
 def test_head_ends_scoring_quietly(log: str, fleet_model: Path, save: Save) -> None:

@@ -1,0 +1,173 @@
+"""An interrupted training: ``<MODEL>.partial/``, from which `--resume` goes on.
+
+``begun.json`` says what the training was begun with; ``<phase>.safetensors`` is a sealed snapshot of
+where a phase of it stands, replaced whole after every epoch.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aster_cli.checkpoint.encoding import pretty
+from aster_cli.checkpoint.writing import clear_traces
+from aster_cli.errors import DataError, StateError, StorageError, UsageError
+from aster_cli.locks import LOCK, held
+from aster_cli.logs.writers import replaced_file
+from aster_cli.results import Snapshot
+from aster_cli.snapshots import pack, unpack
+
+FORMAT = 1
+"""Version of the layout; a newer one is refused."""
+
+_ANEW = "begin anew with --force"
+_SNAPSHOTS = "*.safetensors"
+
+
+class PartialTraining:
+    """What there is of a model that is not there yet.
+
+    Args:
+        target: The model directory to be.
+        resume: Whether to go on with what lies there.
+        force: Whether to begin anew where something lies.
+    """
+
+    def __init__(self, target: Path, *, resume: bool = False, force: bool = False) -> None:
+        self.folder = target.with_name(f"{target.name}.partial")
+        self._target = target
+        self._resume, self._force = resume, force
+        self._begun = self.folder / "begun.json"
+        self._own = False  # whether what lies there is of this training
+
+    @property
+    def exists(self) -> bool:
+        """Whether an interrupted training lies there."""
+        return self._begun.is_file() and any(self.folder.glob(_SNAPSHOTS))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other trainings of the same target away.
+
+        An error that the same training would meet again leaves nothing to go on with.
+
+        Raises:
+            BusyError: Another one is at work.
+            StorageError: It cannot be written there; or an interrupted training lies there, and
+                nothing was said of it.
+        """
+        with held(self.folder):
+            try:
+                clear_traces(self._target)
+                if self.exists and not (self._resume or self._force):
+                    raise StorageError(
+                        "an interrupted training lies there",
+                        where=str(self.folder),
+                        hint="--resume goes on with it, --force begins anew",
+                    )
+                yield
+            except (DataError, UsageError):
+                if self._own:
+                    self.remove()
+                raise
+            finally:
+                if not self.exists:
+                    self.remove()
+
+    def begin(self, made_of: dict[str, Any]) -> None:
+        """Say what the training is begun with, or check that it was begun with the same.
+
+        Args:
+            made_of: All that decides its weights, as plain values; ``log`` is a hash of it.
+
+        Raises:
+            StateError: What lies there was begun with something else, or is damaged.
+            StorageError: It cannot be read or written.
+        """
+        if self._resume and self.exists:
+            self._require_same(json.loads(json.dumps(made_of)))
+        else:
+            self._clear()
+            with replaced_file(self._begun) as file:
+                file.write(pretty({"format": FORMAT, **made_of}))
+        self._own = True
+
+    def read(self, phase: str) -> Snapshot | None:
+        """Where a phase of the training stands; None where it is not begun.
+
+        Raises:
+            StateError: It is damaged.
+        """
+        file = self.folder / f"{phase}.safetensors"
+        if not file.is_file():
+            return None
+        return unpack(file.read_bytes(), FORMAT, where=str(file), anew=_ANEW)
+
+    def write(self, phase: str, snapshot: Snapshot) -> None:
+        """Keep where a phase stands.
+
+        Raises:
+            StorageError: It cannot be written; what was there before still is.
+        """
+        with replaced_file(self.folder / f"{phase}.safetensors") as file:
+            file.write(pack(snapshot, FORMAT))
+
+    def remove(self) -> None:
+        """Leave nothing of it: the model is there, or there is nothing to go on with."""
+        self._clear()
+        with suppress(OSError):  # what is not ours stays
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _clear(self) -> None:
+        try:
+            self._begun.unlink(missing_ok=True)  # first: without it the rest is nobody's
+            for pattern in (_SNAPSHOTS, ".*.tmp"):
+                for left in self.folder.glob(pattern):
+                    left.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"cannot be removed ({error.strerror})", where=str(self.folder)
+            ) from error
+
+    def _require_same(self, made_of: dict[str, Any]) -> None:
+        where = str(self._begun)
+        try:
+            before = json.loads(self._begun.read_bytes())
+            found = before.pop("format")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StateError("is truncated or altered", where=where, hint=_ANEW) from error
+        if found != FORMAT:
+            raise StateError(
+                f"has format {found}, and this aster reads {FORMAT}", where=where, hint=_ANEW
+            )
+        if before.get("log") != made_of["log"]:
+            raise StateError(
+                "was begun with another log",
+                where=str(self.folder),
+                hint=f"give the log it was begun with, or {_ANEW}",
+            )
+        old, new = _flat(before), _flat(made_of)
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                raise StateError(
+                    f"was begun with {name} {_shown(old.get(name))}, and now it is "
+                    f"{_shown(new.get(name))}",
+                    where=str(self.folder),
+                    hint=f"give what it was begun with, or {_ANEW}",
+                )
+
+
+def _flat(value: dict[str, Any]) -> dict[str, Any]:
+    """Nested values by their path, all but those of one level."""
+    return {
+        f"{name}.{inner}" if inner else name: item
+        for name, one in value.items()
+        for inner, item in (_flat(one) if isinstance(one, dict) else {"": one}).items()
+    }
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
