@@ -4,6 +4,7 @@ The command line resolves flags, ``ASTER_*`` variables and ``aster.toml`` into t
 model directory keeps them in ``config.toml``: a detector always carries its configuration.
 """
 
+import difflib
 import math
 from typing import Literal
 
@@ -177,3 +178,32 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     alert: AlertConfig = AlertConfig()
+
+    def changed(self, **settings: object) -> "DetectorConfig":
+        """The same, but for settings by their own names: ``changed(id_cols=("pump",), seed=1)``.
+
+        Raises:
+            UsageError: There is no such setting, or it cannot have this value.
+        """
+        sections = {name: getattr(self, name) for name in self.__struct_fields__}
+        owners = {
+            field: name for name, section in sections.items() for field in section.__struct_fields__
+        }
+        for setting, value in settings.items():
+            if setting not in owners:
+                near = difflib.get_close_matches(setting, owners, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(owners)}"
+                raise UsageError("is no setting", where=repr(setting), hint=hint)
+            name = owners[setting]
+            if isinstance(getattr(sections[name], setting), tuple) and isinstance(value, str):
+                value = (value,)
+            sections[name] = _checked(sections[name], setting, value)
+        return DetectorConfig(**sections)
+
+
+def _checked(section: msgspec.Struct, setting: str, value: object) -> msgspec.Struct:
+    """A section with another value, of the type that its field has."""
+    try:
+        return msgspec.convert({**msgspec.to_builtins(section), setting: value}, type(section))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{value!r} is not possible: {error}", where=repr(setting)) from error

@@ -3,6 +3,8 @@
 detector = Detector.fit("normal.parquet")
 scores = detector.score("live.csv")
 detector.save("pumps.aster")
+
+Logs are paths or Polars frames; see ``docs/api.md``.
 """
 
 import os
@@ -38,10 +40,11 @@ from aster_cli.checkpoint import (
 )
 from aster_cli.config import DetectorConfig
 from aster_cli.defaults import resolve, training_steps
-from aster_cli.errors import DataError
+from aster_cli.errors import DataError, UsageError
 from aster_cli.events import EventTracker
 from aster_cli.incremental import IncrementalScorer
-from aster_cli.logs import Log, LogSchema, open_log, read_incidents
+from aster_cli.inspection import event_table
+from aster_cli.logs import Log, LogSchema, open_frame, open_log, read_incidents
 from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
@@ -61,7 +64,7 @@ from aster_cli.scoring import BATCH_WINDOWS, LogScorer
 from aster_cli.training import Schedule, train
 from aster_cli.windows import TrainingWindows
 
-Logs = str | Path | Sequence[str | Path] | Log
+Logs = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | Log
 
 REFIT = 0.4
 """Share of steps and of the learning rate that the second training gets."""
@@ -97,23 +100,26 @@ class Detector:
         exclude: str | Path | None = None,
         on_epoch: OnEpoch | None = None,
         partial: PartialTraining | None = None,
+        **settings: object,
     ) -> Self:
         """Fit a detector on a mostly normal log.
 
         Args:
-            logs: A path, several, or a log already open.
+            logs: A path, several, a Polars frame, or a log already open.
             config: What the defaults do not fit.
             exclude: A table of known incidents, whose rows are skipped; see `read_incidents`.
             on_epoch: Told how training goes.
             partial: Keeps how far it is, and is held by the caller. Going on with what an interrupted
                 training left there ends at the weights that it would have come to.
+            settings: The same, by name: ``id_cols="pump"``; see `DetectorConfig.changed`.
 
         Raises:
+            UsageError: There is no such setting.
             StorageError: A log cannot be read.
             DataError: The log does not fit: no usable sensor, too few rows, times not rising.
             BackboneError: The language model is not at hand.
         """
-        config = config or DetectorConfig()
+        config = (config or DetectorConfig()).changed(**settings)
         backbone = configured_backbone(config.model)
         with _opened(logs, config) as log:
             incidents = [] if exclude is None else read_incidents(str(exclude), log.schema)
@@ -208,12 +214,41 @@ class Detector:
     def score(self, logs: Logs) -> pl.DataFrame:
         """Score a log: one row for every row of it, in its order.
 
+        Args:
+            logs: A path, several, a Polars frame, or a log already open.
+
+        Returns:
+            Columns ``timestamp``, those of the ids, ``score``, ``severity``, ``threshold``,
+            ``is_anomaly``, ``status``, ``event_id``, ``top_sensors`` and ``model_id``.
+
         Raises:
             StorageError: A log cannot be read.
             SchemaMismatchError: It lacks a sensor that the model needs.
         """
         with _opened(logs, self.checkpoint.config, self.checkpoint.schema.log) as log:
             return pl.concat(self.scorer(log).tables())
+
+    def events(self, scores: pl.DataFrame) -> pl.DataFrame:
+        """The events of scores, one row each, the most severe first.
+
+        Args:
+            scores: From `score`, or from a scores file.
+
+        Returns:
+            Columns ``event_id``, those of the ids, ``start``, ``end``, ``duration_s`` (null for
+            counters), ``n_rows``, ``peak_time``, ``peak_score``, ``severity`` and ``top_sensors``.
+        """
+        return event_table(scores, self.checkpoint.schema.log.id_cols)
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """The sensors that a log has to have."""
+        return self.checkpoint.schema.log.sensors
+
+    def __repr__(self) -> str:
+        schema = self.checkpoint.schema
+        window = f"windows of {schema.window_size} rows"
+        return f"Detector({self.model_id}, {len(self.sensors)} sensors, {window})"
 
     def scorer(self, log: Log, device: str = "auto") -> LogScorer:
         """A scorer of an open log, whose tables stream in bounded memory."""
@@ -285,6 +320,13 @@ def _opened(logs: Logs, config: DetectorConfig, expected: LogSchema | None = Non
     """The log, opened where it is not yet."""
     if isinstance(logs, Log):
         return logs
+    if isinstance(logs, pl.DataFrame | pl.LazyFrame):
+        return open_frame(logs, config.columns, config.time, expected=expected)
+    if not isinstance(logs, str | Path | Sequence):
+        raise UsageError(
+            f"a {type(logs).__name__} is no log",
+            hint="give a path, several, or a Polars frame; pl.from_pandas makes one",
+        )
     paths = [logs] if isinstance(logs, str | Path) else logs
     return open_log([str(path) for path in paths], config.columns, config.time, expected=expected)
 

@@ -112,3 +112,31 @@ def test_a_later_log_changes_only_what_it_needs() -> None:
     assert config.changed(duplicates=None, sort=False) == config
     assert config.changed(duplicates="mean", sort=False).duplicates == "mean"
     assert TimeConfig().changed(duplicates=None, sort=True).sort
+
+
+def test_settings_are_changed_by_name() -> None:
+    """Names are unique over the sections, so nobody has to know which section has what."""
+    base = DetectorConfig(model=ModelConfig(lora_rank=4))
+    changed = base.changed(id_cols="pump", exclude_cols=["a", "b"], seed=3, missing="drop")
+    assert changed.columns == ColumnConfig(id_cols=("pump",), exclude_cols=("a", "b"))
+    assert (changed.training.seed, changed.time.missing, changed.model.lora_rank) == (3, "drop", 4)
+    assert base.changed() == base
+    names = [field for one in CONFIGS[:-1] for field in one.__struct_fields__]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"id_col": "pump"}, "did you mean 'id_cols'"),
+        ({"colour": 1}, "there are time_col"),
+        ({"seed": "seven"}, "'seven' is not possible"),
+        ({"missing": "never"}, "'never' is not possible"),
+        ({"id_cols": 3}, "3 is not possible"),
+        ({"window_size": 18}, "--window-size"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str) -> None:
+    """A keyword that is swallowed would train something else than was asked for."""
+    with pytest.raises(UsageError, match=said):
+        DetectorConfig().changed(**settings)

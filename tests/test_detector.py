@@ -18,7 +18,7 @@ from aster_cli.calibrating import FEW_SCORES, Readings, calibrate, read_blocks
 from aster_cli.calibration import ReadingScale, evidence, join_readings
 from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
-from aster_cli.errors import DataError, SchemaMismatchError
+from aster_cli.errors import DataError, SchemaMismatchError, UsageError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
 from aster_cli.model.neighbours import BLOCKS, NormalWindows
 from aster_cli.results import EpochResult, MachineId
@@ -222,6 +222,63 @@ def test_a_log_that_lacks_a_sensor_is_refused_by_the_api_too(model: Path, tmp_pa
     wave(60).drop("s2").write_parquet(tmp_path / "log.parquet")
     with pytest.raises(SchemaMismatchError, match="'s2'"):
         Detector.load(model).score(tmp_path / "log.parquet")
+
+
+def test_frames_are_scored_as_files_are(model: Path, log: Path) -> None:
+    """The same rows have the same scores, in the input's order, whatever they came in."""
+    detector = Detector.load(model)
+    frame = pl.read_parquet(log)
+    from_file = detector.score(log)
+    assert_frame_equal(detector.score(frame), from_file, check_exact=True)
+    assert_frame_equal(detector.score(frame.lazy()), from_file, check_exact=True)
+    assert from_file["timestamp"].to_list() == frame["time"].to_list()
+
+
+def test_a_frame_trains_the_detector_of_its_file(normal: Path) -> None:
+    """The model's name is that of what decides its scores, and the door is none of it."""
+    first = Detector.fit(normal, tiny_config())
+    assert Detector.fit(pl.read_parquet(normal), tiny_config()).model_id == first.model_id
+    assert first.sensors == ("s0", "s1", "s2")
+    assert first.model_id in repr(first)
+
+
+def test_settings_by_name_are_those_of_a_configuration(normal: Path) -> None:
+    """`fit(seed=1)` must not be another way with other results."""
+    by_name = Detector.fit(normal, tiny_config(), seed=1)
+    assert by_name.model_id == Detector.fit(normal, tiny_config(seed=1)).model_id
+
+
+def test_what_is_no_log_is_said(model: Path) -> None:
+    """A pandas frame or an array is a common mistake."""
+    with pytest.raises(UsageError, match="ndarray"):
+        Detector.load(model).score(np.zeros((5, 3)))  # type: ignore[arg-type]
+
+
+def test_events_are_the_rows_that_name_them(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One row an event, the ids and times of the dtype that the log has."""
+    detector = Detector.load(tiny_fleet_model(tmp_path_factory.getbasetemp()))
+    live = interleaved(wave(160, spike=True, unit="a"), wave(160, seed=1, spike=True, unit="b"))
+    scores = detector.score(live)
+    events = detector.events(scores)
+    assert events.height == scores["event_id"].drop_nulls().n_unique() > 0
+    assert events["severity"].is_sorted(descending=True)
+    assert events["n_rows"].sum() == scores["is_anomaly"].sum()
+    assert events.schema["start"] == scores.schema["timestamp"]
+    for event in events.iter_rows(named=True):
+        rows = scores.filter(pl.col("event_id") == event["event_id"])
+        assert set(rows["unit"]) == {event["unit"]}
+        assert (event["start"], event["end"]) == (rows["timestamp"].min(), rows["timestamp"].max())
+        assert event["peak_score"] == rows["score"].max()
+        assert event["duration_s"] == (event["end"] - event["start"]).total_seconds()
+
+
+def test_quiet_scores_have_no_events(model: Path) -> None:
+    """An empty table with its columns, not an error."""
+    detector = Detector.load(model)
+    scores = detector.score(wave(40)).with_columns(
+        event_id=pl.lit(None, dtype=pl.String), is_anomaly=pl.lit(False)
+    )
+    assert detector.events(scores).shape == (0, 9)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 9])

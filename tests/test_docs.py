@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ import pytest
 from typer.main import get_command
 
 import aster_cli
-from aster_cli import DetectorConfig
+from aster_cli import Detector, DetectorConfig
 from aster_cli.cli import app
-from aster_cli.config import ModelConfig, TrainingConfig
 from aster_cli.errors import AsterError
 from aster_cli.inspection import ADVICE
 from aster_cli.logs import SCORE_DTYPES
@@ -27,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FORMATS = ROOT / "docs" / "formats.md"
 INSPECTION = ROOT / "docs" / "inspection.md"
+API = ROOT / "docs" / "api.md"
 COMMANDS = ROOT / "docs" / "commands.md"
 # lab notes are history: what they name may be gone
 GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "lab-notes.md"]
@@ -208,26 +207,61 @@ def test_the_shell_example_parses() -> None:
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
 
-def test_the_python_example_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # as it stands, but for a shorter log, a smaller network and no language model
-    (example,) = blocks(README, "python")
+@pytest.fixture
+def small_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples as they stand, but for shorter logs, a smaller network and no language model."""
     folder = tmp_path / "sample_data"
     folder.mkdir()
     normal = pl.read_parquet(ROOT / "sample_data" / "normal.parquet")
     normal.filter(pl.col("pump") == "P1").head(300).write_parquet(folder / "normal.parquet")
-    pl.read_csv(ROOT / "sample_data" / "live.csv").head(300).write_csv(folder / "live.csv")
-    small = partial(
-        DetectorConfig,
-        model=ModelConfig(backbone="none", width=16),
-        training=TrainingConfig(steps=3, device="cpu"),
+    live = pl.read_csv(ROOT / "sample_data" / "live.csv")
+    pl.concat([live.head(300), live.tail(300)]).write_csv(folder / "live.csv")
+    fit = Detector.fit.__func__  # type: ignore[attr-defined]
+    small = {"backbone": "none", "width": 16, "steps": 3, "device": "cpu", "window_size": 8}
+    monkeypatch.setattr(
+        Detector,
+        "fit",
+        classmethod(lambda cls, *args, **more: fit(cls, *args, **{**small, **more})),
     )
-    monkeypatch.setattr(aster_cli, "DetectorConfig", small, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("small_fits")
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks(README, "python")
     names: dict[str, Any] = {}
     exec(compile(example, str(README), "exec"), names)
-    assert (tmp_path / "pumps.aster" / "manifest.json").is_file()
-    assert names["scores"].height == 300
+    assert Path("pumps.aster/manifest.json").is_file()
+    assert names["scores"].height == 600
     assert set(SCORE_DTYPES) < set(names["scores"].columns)
     assert "severity" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small_fits")
+def test_the_examples_of_the_python_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    # one after the other, as a reader would try them
+    names: dict[str, Any] = {}
+    for example in blocks(API, "python"):
+        exec(compile(example, str(API), "exec"), names)
+    assert names["side_by_side"].height == names["scores"].height == 600
+    said = capsys.readouterr().out
+    assert "flow_m3h" in said
+    assert "separation" in said
+
+
+def test_every_setting_of_a_detector_is_documented() -> None:
+    # by the name that `fit` takes; what the command line does not set is for experiments
+    names = {
+        field
+        for section in DetectorConfig.__struct_fields__
+        for field in getattr(DetectorConfig(), section).__struct_fields__
+    }
+    documented = {name for row in table(API, "## Settings") for name in re.findall(r"\w+", row)}
+    assert names - documented == {
+        "patch_size",
+        "width",
+        "latent_width",
+        "batch_size",
+        "learning_rate",
+    }
+    assert documented <= names

@@ -5,7 +5,7 @@ directories describe themselves: see `aster_cli.checkpoint.read_card`.
 """
 
 from aster_cli.inspection.log import inspect_log
-from aster_cli.inspection.scores import ScoreTimeline, inspect_scores, rebuild_events
+from aster_cli.inspection.scores import ScoreTimeline, event_table, inspect_scores, rebuild_events
 from aster_cli.inspection.stretches import incident_table
 from aster_cli.inspection.values import (
     ADVICE,
@@ -40,6 +40,7 @@ __all__ = [
     "Sparkline",
     "Suspect",
     "Timeline",
+    "event_table",
     "incident_table",
     "inspect_log",
     "inspect_scores",

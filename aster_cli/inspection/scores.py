@@ -1,6 +1,7 @@
 """A scores file at a glance: its rows, machines and events, worked out from its columns."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from aster_cli.inspection.values import (
     SensorPart,
     Timeline,
 )
-from aster_cli.logs import SCORE_DTYPES, read_scores
+from aster_cli.logs import SCORE_DTYPES, TOP_SENSORS, read_scores
 from aster_cli.logs.clock import epoch_unit, time_kind, to_instants
 from aster_cli.results import Event, SensorShare
 
@@ -101,6 +102,34 @@ def rebuild_events(
     timed = scores.with_columns(seconds.alias(_TIME))
     named = timed.filter(pl.col("event_id").is_not_null())
     return tuple(_events(_with_machine(named, id_cols)))
+
+
+def event_table(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
+    """Events as a table, the most severe first; see `aster_cli.detector.Detector.events`."""
+    time = scores.schema["timestamp"]
+    schema = {
+        "event_id": pl.String(),
+        **dict.fromkeys(id_cols, pl.String()),
+        "start": time,
+        "end": time,
+        "duration_s": pl.Float64(),
+        "n_rows": pl.Int64(),
+        "peak_time": time,
+        "peak_score": pl.Float64(),
+        "severity": pl.Float64(),
+        "top_sensors": TOP_SENSORS,
+    }
+    rows = [
+        (
+            *(event.event_id, *event.machine, event.start, event.end, event.duration_s),
+            *(event.n_rows, event.peak_time, event.peak_score, event.severity),
+            [asdict(part) for part in event.top_sensors],
+        )
+        for event in rebuild_events(scores, id_cols, _seconds(scores["timestamp"]))
+    ]
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    own = [pl.col(name).cast(scores.schema[name]) for name in id_cols]
+    return table.with_columns(own).sort("severity", descending=True, maintain_order=True)
 
 
 def _with_machine(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:

@@ -1,12 +1,12 @@
 """Logs in, scores out: the one door for data.
 
-`open_log` reads files as one log and checks columns, types and order once, early, naming the
-offender; `open_writer` writes frames of scores. Neither knows torch.
+`open_log` reads files as one log, `open_frame` takes a Polars frame for one; both check columns,
+types and order once, early, naming the offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
 from aster_cli.logs.incidents import Incident, read_incidents
 from aster_cli.logs.log import Log
-from aster_cli.logs.opening import open_log
+from aster_cli.logs.opening import open_frame, open_log
 from aster_cli.logs.schema import LogSchema
 from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, ScoresFile, is_scores_file, read_scores
 from aster_cli.logs.sources import Source, find_sources
@@ -23,6 +23,7 @@ __all__ = [
     "Writer",
     "find_sources",
     "is_scores_file",
+    "open_frame",
     "open_log",
     "open_writer",
     "read_incidents",

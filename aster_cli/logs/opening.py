@@ -1,6 +1,6 @@
 """The door: files become one log, their columns, types and order checked once and early."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -9,6 +9,7 @@ import polars as pl
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.logs.clock import common_dtype, epoch_unit, to_instants
+from aster_cli.logs.frames import FrameReader
 from aster_cli.logs.log import Log
 from aster_cli.logs.matching import match_schema
 from aster_cli.logs.parts import Part
@@ -44,16 +45,44 @@ def open_log(
     """
     sources = find_sources(paths, input_format=input_format)
     try:
-        if expected is not None:
-            columns = _as_in_training(columns, expected)
-        looks = [_look(source, columns, expected, allow_missing_sensors) for source in sources]
-        looks.sort(key=lambda look: look.first_time)
-        notes = dict.fromkeys(note for look in looks for note in look.notes)
-        parts = _agree([look.part for look in looks])
-        return Log(parts, list(notes), sources[0].stem, time)
+        readers = map(open_reader, sources)
+        return _open(readers, columns, time, expected, allow_missing_sensors)
     except BaseException:
         remove_temporary(sources)
         raise
+
+
+def open_frame(
+    frame: pl.DataFrame | pl.LazyFrame,
+    columns: ColumnConfig,
+    time: TimeConfig,
+    *,
+    expected: LogSchema | None = None,
+) -> Log:
+    """Take a frame as a log; see `open_log`.
+
+    Raises:
+        LogFormatError: It has no rows, or has unreadable cells.
+        DataError: Its columns do not fit what was asked.
+        SchemaMismatchError: It does not fit the model.
+    """
+    return _open([FrameReader(frame)], columns, time, expected, False)
+
+
+def _open(
+    readers: Iterable[LogReader],
+    columns: ColumnConfig,
+    time: TimeConfig,
+    expected: LogSchema | None,
+    allow_missing: bool,
+) -> Log:
+    if expected is not None:
+        columns = _as_in_training(columns, expected)
+    looks = [_look(reader, columns, expected, allow_missing) for reader in readers]
+    name = looks[0].part.reader.source.stem
+    looks.sort(key=lambda look: look.first_time)
+    notes = dict.fromkeys(note for look in looks for note in look.notes)
+    return Log(_agree([look.part for look in looks]), list(notes), name, time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +104,9 @@ def _as_in_training(columns: ColumnConfig, expected: LogSchema) -> ColumnConfig:
 
 
 def _look(
-    source: Source, columns: ColumnConfig, expected: LogSchema | None, allow_missing: bool
+    reader: LogReader, columns: ColumnConfig, expected: LogSchema | None, allow_missing: bool
 ) -> _Look:
-    reader = open_reader(source)
+    source = reader.source
     stored, head = reader.head()
     path_ids = _path_ids(source, columns)
     where = source.display_name

@@ -33,36 +33,15 @@ Columns = Mapping[str, pl.DataType]
 
 
 class LogReader(ABC):
-    """One file, its columns already looked at.
+    """One file or frame, its columns already looked at.
 
     Attributes:
         source: The file.
         stored: Its columns and their dtypes as they are stored: String for whatever is text.
     """
 
-    def __init__(self, source: Source) -> None:
-        """Look at the columns.
-
-        Raises:
-            StorageError: The file cannot be read.
-            LogFormatError: It is empty, not of its format, or names two columns alike.
-        """
-        self.source = source
-        try:
-            if source.path.stat().st_size == 0:
-                raise LogFormatError("has no rows", where=source.display_name)
-            schema = self._arrow_schema()
-            twice = [name for name, count in Counter(schema.names).items() if count > 1]
-            if twice:
-                where = source.display_name
-                raise LogFormatError(f"has two columns named {twice[0]!r}", where=where)
-            # Not `from_pylist`, which knows no dictionaries of the kinds that Polars writes.
-            nothing = pa.RecordBatch.from_arrays(
-                [pa.nulls(0, field.type) for field in schema], schema=schema
-            )
-            self.stored = _frame(nothing).schema
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise self._translated(error, 0) from error
+    source: Source
+    stored: pl.Schema
 
     def head(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the first rows, at most `HEAD_ROWS`: as stored, and with text cells typed.
@@ -100,6 +79,50 @@ class LogReader(ABC):
         return sum(frame.height for frame in self._frames(narrow, HEAD_ROWS))
 
     @abstractmethod
+    def _frames(self, columns: Columns, rows: int) -> Generator[pl.DataFrame]:
+        """Stream some columns as they are stored."""
+
+    def _text_dtype(self, column: pl.Series) -> pl.DataType:
+        """Tell what a text column holds; a typed format has text for times only."""
+        return cells.infer_time_dtype(column)
+
+    def _typed(self, column: pl.Series, dtype: pl.DataType, first_row: int) -> pl.Series:
+        if column.dtype == dtype:
+            return column
+        if column.dtype == pl.String:
+            where = self.source.display_name
+            return cells.parse(column, dtype, where=where, first_row=first_row)
+        return column.cast(dtype, strict=False)
+
+
+class FileReader(LogReader):
+    """A file, through PyArrow."""
+
+    def __init__(self, source: Source) -> None:
+        """Look at the columns.
+
+        Raises:
+            StorageError: The file cannot be read.
+            LogFormatError: It is empty, not of its format, or names two columns alike.
+        """
+        self.source = source
+        try:
+            if source.path.stat().st_size == 0:
+                raise LogFormatError("has no rows", where=source.display_name)
+            schema = self._arrow_schema()
+            twice = [name for name, count in Counter(schema.names).items() if count > 1]
+            if twice:
+                where = source.display_name
+                raise LogFormatError(f"has two columns named {twice[0]!r}", where=where)
+            # Not `from_pylist`, which knows no dictionaries of the kinds that Polars writes.
+            nothing = pa.RecordBatch.from_arrays(
+                [pa.nulls(0, field.type) for field in schema], schema=schema
+            )
+            self.stored = _frame(nothing).schema
+        except (pa.ArrowException, OSError, UnicodeError) as error:
+            raise self._translated(error, 0) from error
+
+    @abstractmethod
     def _arrow_schema(self) -> pa.Schema:
         """Return the columns as they are stored."""
 
@@ -110,10 +133,6 @@ class LogReader(ABC):
         Whatever is opened is closed with the generator: PyArrow reads ahead in threads, and one
         that still runs when the process exits can abort it.
         """
-
-    def _text_dtype(self, column: pl.Series) -> pl.DataType:
-        """Tell what a text column holds; a typed format has text for times only."""
-        return cells.infer_time_dtype(column)
 
     def _translated(self, error: Exception, rows_done: int) -> StorageError:
         """Turn a failure of PyArrow or the system into one line."""
@@ -145,14 +164,6 @@ class LogReader(ABC):
                 rows_done += frame.height
                 yield from (piece for piece in frame.iter_slices(rows) if piece.height)
 
-    def _typed(self, column: pl.Series, dtype: pl.DataType, first_row: int) -> pl.Series:
-        if column.dtype == dtype:
-            return column
-        if column.dtype == pl.String:
-            where = self.source.display_name
-            return cells.parse(column, dtype, where=where, first_row=first_row)
-        return column.cast(dtype, strict=False)
-
     def _unpacked(self) -> pa.NativeFile:
         return pa.input_stream(str(self.source.path), compression=self.source.compression)
 
@@ -163,7 +174,7 @@ def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     return pl.DataFrame(batch).cast({categories: pl.String()})
 
 
-class CsvReader(LogReader):
+class CsvReader(FileReader):
     """Delimited text with a header; every cell is stored as text."""
 
     def _arrow_schema(self) -> pa.Schema:
@@ -238,7 +249,7 @@ def _is_value(name: str) -> bool:
     return cells.infer_dtype(pl.Series([name])) not in (pl.String, pl.Boolean)
 
 
-class NdjsonReader(LogReader):
+class NdjsonReader(FileReader):
     """One JSON object a line; the first block of lines tells the columns."""
 
     def _arrow_schema(self) -> pa.Schema:
@@ -279,7 +290,7 @@ def _json_type(dtype: pl.DataType) -> pa.DataType:
     return pa.list_(type_.value_type) if pa.types.is_large_list(type_) else type_
 
 
-class ParquetReader(LogReader):
+class ParquetReader(FileReader):
     """Parquet; reads the wanted columns only."""
 
     def count_rows(self) -> int:
@@ -295,7 +306,7 @@ class ParquetReader(LogReader):
             yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
 
-class ArrowReader(LogReader):
+class ArrowReader(FileReader):
     """Arrow IPC, the file layout (also called Feather) or the stream layout."""
 
     def _arrow_schema(self) -> pa.Schema:
@@ -321,7 +332,7 @@ class ArrowReader(LogReader):
         return open_(file, options=options)
 
 
-_READERS: dict[LogFormat, type[LogReader]] = {
+_READERS: dict[LogFormat, type[FileReader]] = {
     "csv": CsvReader,
     "parquet": ParquetReader,
     "ndjson": NdjsonReader,
@@ -329,6 +340,6 @@ _READERS: dict[LogFormat, type[LogReader]] = {
 }
 
 
-def open_reader(source: Source) -> LogReader:
+def open_reader(source: Source) -> FileReader:
     """Look at a file's first rows and make it ready to stream; see `LogReader`."""
     return _READERS[source.format](source)
