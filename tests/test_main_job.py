@@ -9,7 +9,7 @@ import pytest
 from aster_cli.backbones import fetch
 from aster_cli.config import ColumnConfig, DetectorConfig, TimeConfig
 from aster_cli.errors import BackboneError
-from aster_cli.evaluation.comparison import compare, compare_baseline, segments, truth_of
+from aster_cli.evaluation.comparison import baseline_scores, compare, segments, truth_of
 from aster_cli.evaluation.metrics import Metrics
 from aster_cli.logs import open_log
 
@@ -37,7 +37,8 @@ def _judge(normal: Path, live: Path, *ids: str) -> tuple[Metrics, Metrics]:
         learnt, schema = segments(log), log.schema
     with open_log([str(live)], columns, TimeConfig(), expected=schema) as log:
         truth, labelled = truth_of(log), segments(log)
-    return compare(truth, scores), compare_baseline("pca", truth, learnt, labelled, seed=0)
+    pca = baseline_scores("pca", truth, learnt, labelled, seed=0)
+    return compare(truth, scores), truth.judge(pca)
 
 
 def test_sample_faults_are_found_and_normal_rows_are_left_alone():

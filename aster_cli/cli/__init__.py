@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from aster_cli import __version__
-from aster_cli.cli import backbone, evaluate, inspect, score, threshold, train
+from aster_cli.cli import backbone, evaluate, inspect, report, score, threshold, train
 from aster_cli.cli.group import AsterGroup
 
 app = typer.Typer(
@@ -38,4 +38,5 @@ app.command("score")(score.score)
 app.command("threshold")(threshold.threshold)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)
+app.command("report")(report.report)
 app.add_typer(backbone.app, name="backbone")

@@ -1,5 +1,6 @@
 """``aster eval``: scores against labels, with honest metrics and baselines beside them."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,16 +13,18 @@ from aster_cli.checkpoint import ModelCard, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.targets import require_page
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
 from aster_cli.errors import UsageError
-from aster_cli.logs import open_log, read_scores
+from aster_cli.logs import Log, open_log, read_scores
 from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.evaluation import metrics_table
-from aster_cli.results import Segment
+from aster_cli.results import FloatArray, Segment
 
 if TYPE_CHECKING:
     from aster_cli.evaluation.comparison import Truth
+    from aster_cli.evaluation.metrics import Metrics
 
 PEERS = ("knn", "pca", "mahalanobis", "iforest")
 """The baselines that can be asked for; random scores always stand beside."""
@@ -82,6 +85,7 @@ def evaluate(
     config: options.Config = None,
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
+    report: options.Report = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -89,7 +93,7 @@ def evaluate(
 
     A scores file that has the label column itself needs neither.
     """
-    from aster_cli.evaluation.comparison import compare, compare_baseline, compare_random
+    from aster_cli.evaluation.comparison import baseline_scores, compare, random_scores
 
     asked = list(baseline or ())
     for name in asked:
@@ -106,6 +110,7 @@ def evaluate(
         )
     if model is not None and scores is not None:
         raise UsageError("--model and --scores exclude each other", hint="give one of them")
+    require_page(report)
     card = None if model is None else read_card(model)
     case = Case(
         logs=logs,
@@ -126,13 +131,18 @@ def evaluate(
         input_format=input_format,
         device=device,
     )
-    truth, table, peers, live = _gather(
-        case, stderr_console(no_color=no_color, quiet=quiet or json)
-    )
-    found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
-    for name in asked:
-        found[name] = compare_baseline(name, truth, peers, live, seed)
-    found["random"] = compare_random(truth, seed)
+    with ExitStack() as stack:
+        gathered = _gather(case, stderr_console(no_color=no_color, quiet=quiet or json), stack)
+        truth, table = gathered.truth, gathered.table
+        found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
+        by_row = {"aster": table["score"].to_numpy()}
+        for name in asked:
+            by_row[name] = baseline_scores(name, truth, gathered.peers, gathered.live, seed)
+        by_row["random"] = random_scores(truth, seed)
+        for name, values in by_row.items():
+            found.setdefault(name, truth.judge(values))
+        if report is not None:
+            _write_report(report, case, gathered, found, by_row)
     if json:
         show_json({name: metrics.to_dict() for name, metrics in found.items()})
     else:
@@ -154,10 +164,19 @@ class Case:
     device: str
 
 
-def _gather(
-    case: Case, console: Console
-) -> tuple["Truth", pl.DataFrame, list[Segment], list[Segment]]:
-    """The labels, the scores, and the normal and labelled segments that baselines need."""
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The labels, the scores, the segments that baselines need, and the labelled log if there is one."""
+
+    truth: "Truth"
+    table: pl.DataFrame
+    peers: list[Segment]
+    live: list[Segment]
+    log: Log | None
+
+
+def _gather(case: Case, console: Console, stack: ExitStack) -> Gathered:
+    """Read what is to be judged; the labelled log stays open."""
     from aster_cli.evaluation.comparison import (
         in_order_of,
         scores_with_labels,
@@ -176,7 +195,8 @@ def _gather(
                 where="-",
                 hint="save them to a file, or give a labelled log and a --model or --scores",
             )
-        return *scores_with_labels(case.logs, case.columns.label_col), [], []
+        truth, table = scores_with_labels(case.logs, case.columns.label_col)
+        return Gathered(truth, table, [], [], None)
     rules, expected = case.time, None
     if case.card is not None:
         # the peers see the rows as the model does: its period, gaps and filled cells
@@ -186,16 +206,44 @@ def _gather(
     if case.normal:
         with open_log(case.normal, case.columns, case.time, expected=expected) as log:
             expected, peers = expected or log.schema, segments(log, rules)
-    with open_log(
-        case.logs, case.columns, case.time, expected=expected, input_format=case.input_format
-    ) as log:
-        say_notes(console, log.notes)
-        if case.model is not None:
-            from aster_cli.detector import Detector
+    log = stack.enter_context(
+        open_log(
+            case.logs, case.columns, case.time, expected=expected, input_format=case.input_format
+        )
+    )
+    say_notes(console, log.notes)
+    if case.model is not None:
+        from aster_cli.detector import Detector
 
-            table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
-        else:
-            table = read_scores(str(case.scores))
-            if parts_of(Path(str(case.scores))):
-                table = in_order_of(log, table)
-        return truth_of(log), table, peers, segments(log, rules) if peers else []
+        table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
+    else:
+        table = read_scores(str(case.scores))
+        if parts_of(Path(str(case.scores))):
+            table = in_order_of(log, table)
+    return Gathered(truth_of(log), table, peers, segments(log, rules) if peers else [], log)
+
+
+def _write_report(
+    target: Path,
+    case: Case,
+    gathered: Gathered,
+    found: dict[str, "Metrics"],
+    by_row: dict[str, FloatArray],
+) -> None:
+    """The report of the scores, with what the labels say of them."""
+    from aster_cli.report import Judged, Report, RowCollector
+
+    truth, table, log = gathered.truth, gathered.table, gathered.log
+    collector = RowCollector()
+    collector.take(table.drop(case.columns.label_col, strict=False))
+    judged = Judged.of(truth, found, by_row, table["threshold"].to_numpy())
+    name = Path(case.logs[0]).stem if log is None else log.name
+    Report(
+        name,
+        collector.rows(),
+        log=log,
+        columns=case.columns,
+        time=case.time,
+        card=case.card,
+        judged=judged,
+    ).write(target)

@@ -285,6 +285,15 @@ RawCsv = Annotated[
         "goes before it.",
     ),
 ]
+Report = Annotated[
+    Path | None,
+    flag(
+        "--report",
+        metavar="FILE",
+        help="Also make an HTML page of what was found; its name ends in .html.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     Path,
     flag(

@@ -15,7 +15,7 @@ from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
 from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import say_notes, show_json
-from aster_cli.cli.targets import require_agreeing
+from aster_cli.cli.targets import require_agreeing, require_page
 from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_log, open_writer
@@ -85,6 +85,7 @@ def score(
         bool,
         options.flag("--compact", help="With --state: make one part of all parts of -o."),
     ] = False,
+    report: options.Report = None,
     exit_code: Annotated[
         bool,
         options.flag(
@@ -111,8 +112,12 @@ def score(
             "--raw-csv": raw_csv,
             "--sort": sort,
             "--duplicates": duplicates is not None,
+            "--report": report is not None,
         },
     )
+    require_page(report)
+    from aster_cli.report import Report, RowCollector
+
     card = read_card(model)
     on_terminal = output is None and (json or sys.stdout.isatty())
     target = None if on_terminal else output or "-"
@@ -153,6 +158,7 @@ def score(
     with open_it() as log:
         _require_other(target, log)
         say_notes(console, log.notes)
+        collector = RowCollector() if report else None
         with (
             open_writer(target, output_format=output_format, raw_csv=raw_csv)
             if target
@@ -169,8 +175,13 @@ def score(
                 if out is not None:
                     out.write(table)
                 watched.take(table)
+                if collector is not None:
+                    collector.take(table)
                 advance(len(table))
-    summary = scorer.summary
+        summary = scorer.summary
+        if report and collector is not None:
+            rows = collector.rows(summary.events)
+            Report(log.name, rows, log=log, columns=columns, time=time, card=card).write(report)
     say_notes(console, unknown_machines(summary.unknown_machines))
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")

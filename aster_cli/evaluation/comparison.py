@@ -36,6 +36,13 @@ class Truth:
     timestamps: pl.Series
     alias: NDArray[np.int64] | None = None
 
+    @property
+    def in_time(self) -> NDArray[np.int64]:
+        """The rows in the order of time, ``(row,)``."""
+        if self.alias is None:
+            return np.arange(len(self.labels))
+        return np.argsort(self.alias, kind="stable")
+
     def judge(
         self,
         scores: NDArray[np.float64],
@@ -44,7 +51,7 @@ class Truth:
         point_adjusted: bool = False,
     ) -> Metrics:
         """The metrics of scores of these rows, taken in the order of time."""
-        order = slice(None) if self.alias is None else np.argsort(self.alias, kind="stable")
+        order = self.in_time
         return evaluate(
             self.labels[order],
             scores[order],
@@ -193,10 +200,10 @@ def _comparable(times: pl.Series) -> pl.Series:
     return times.cast(pl.String)
 
 
-def compare_baseline(
+def baseline_scores(
     name: str, truth: Truth, normal: list[Segment], live: list[Segment], seed: int
-) -> Metrics:
-    """The metrics of a simple peer, fitted on normal segments.
+) -> NDArray[np.float64]:
+    """The scores that a simple peer, fitted on normal segments, gives to the labelled rows.
 
     Args:
         name: One of `BASELINES`.
@@ -204,6 +211,9 @@ def compare_baseline(
         normal: Segments to learn from.
         live: Segments of the labelled log, sorted and merged as the labels' log was.
         seed: For those that draw.
+
+    Returns:
+        ``(row,)`` NaN where a row has none.
     """
     scaling = SensorScaling.fit((segment.machine, segment.values) for segment in normal)
     peer = BASELINES[name](seed)
@@ -212,13 +222,12 @@ def compare_baseline(
     scores = np.full(len(truth.labels), np.nan)  # a merged log has no more rows than the labels
     for segment, values in zip(live, found, strict=True):
         scores[segment.numbers] = values
-    return truth.judge(scores if truth.alias is None else scores[truth.alias])
+    return scores if truth.alias is None else scores[truth.alias]
 
 
-def compare_random(truth: Truth, seed: int) -> Metrics:
-    """The metrics of scores that know nothing."""
-    scores = np.random.default_rng(seed).random(len(truth.labels))
-    return truth.judge(scores)
+def random_scores(truth: Truth, seed: int) -> NDArray[np.float64]:
+    """Scores that know nothing, ``(row,)``."""
+    return np.random.default_rng(seed).random(len(truth.labels))
 
 
 def segments(log: Log, time: TimeConfig | None = None) -> list[Segment]:

@@ -5,7 +5,13 @@ directories describe themselves: see `aster_cli.checkpoint.read_card`.
 """
 
 from aster_cli.inspection.log import inspect_log
-from aster_cli.inspection.scores import ScoreTimeline, event_table, inspect_scores, rebuild_events
+from aster_cli.inspection.scores import (
+    ScoreTimeline,
+    event_table,
+    inspect_scores,
+    leading_sensors,
+    rebuild_events,
+)
 from aster_cli.inspection.stretches import incident_table
 from aster_cli.inspection.values import (
     ADVICE,
@@ -44,5 +50,6 @@ __all__ = [
     "incident_table",
     "inspect_log",
     "inspect_scores",
+    "leading_sensors",
     "rebuild_events",
 ]

@@ -84,7 +84,7 @@ def inspect_scores(path: str | Path) -> ScoresReport:
         anomalies=int(scores["is_anomaly"].sum()),
         events=events,
         machines=tuple(_machines(scores)),
-        worst_sensors=_worst(events),
+        worst_sensors=leading_sensors(events),
         timeline=timeline.timeline(),
     )
 
@@ -205,7 +205,7 @@ def _machines(scores: pl.DataFrame) -> Iterator[MachineScores]:
         yield MachineScores(tuple(machine), *rest)
 
 
-def _worst(events: tuple[Event, ...]) -> tuple[SensorPart, ...]:
+def leading_sensors(events: Sequence[Event]) -> tuple[SensorPart, ...]:
     """All sensors that any event names, by their share of all anomalous rows."""
     total = sum(event.n_rows for event in events)
     share: dict[str, float] = {}

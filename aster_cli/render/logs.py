@@ -50,7 +50,7 @@ _DETAILED = 5  # findings of a kind that are told one by one
 def log_report(report: LogReport) -> RenderableType:
     """Everything that is known of a log."""
     parts: list[RenderableType] = [
-        head(plain(report.name), _facts(report), _sources(report)),
+        head(plain(report.name), log_facts(report), _sources(report)),
         section(
             count(len(report.sensors), "sensor"),
             ByWidth(lambda width: _sensor_table(report.sensors, width)),
@@ -83,7 +83,8 @@ def _sources(report: LogReport) -> str:
     return f"{count(len(report.sources), 'file')} ({kinds})"
 
 
-def _facts(report: LogReport) -> list[Fact]:
+def log_facts(report: LogReport) -> list[Fact]:
+    """What is known of a log as a whole."""
     noun = clock_noun(report.time_kind)
     span = length(report.span, in_seconds=report.in_seconds, noun=noun)
     time = f"{plain(report.time_col)} ({report.time_kind})" if report.time_col else "row numbers"

@@ -47,9 +47,9 @@ def model_report(card: ModelCard, *, name: str = "") -> RenderableType:
     """Everything that a model directory says of itself."""
     manifest = card.manifest
     parts = [
-        head(plain(name) or "Model", _origin(card), f"model {manifest.model_id}"),
-        section("Settings", Facts(_settings(card))),
-        section("Alarms", Facts(_threshold(card))),
+        head(plain(name) or "Model", origin_facts(card), f"model {manifest.model_id}"),
+        section("Settings", Facts(settings_facts(card))),
+        section("Alarms", Facts(threshold_facts(card))),
         *_training(card.training.epochs),
         section(
             count(len(card.schema.log.sensors), "sensor"),
@@ -76,7 +76,7 @@ def trained_summary(target: Path, card: ModelCard) -> RenderableType:
             ("span", _span(card)),
             ("period", _on_clock(card, schema.period)),
             ("separation", _separation(training.epochs)),
-            *_threshold(card)[:2],
+            *threshold_facts(card)[:2],
             ("next", f"aster score LOGS -m {plain(target)}"),
         ],
         f"model {card.manifest.model_id}",
@@ -93,7 +93,8 @@ def _span(card: ModelCard) -> str:
     return until(moment(card.training.start), moment(card.training.end))
 
 
-def _origin(card: ModelCard) -> list[Fact]:
+def origin_facts(card: ModelCard) -> list[Fact]:
+    """What the model learnt from."""
     training, log = card.training, card.schema.log
     missing = count(training.missing_cells, "cell")
     missing_share = share(training.missing_cells / max(training.rows * len(log.sensors), 1))
@@ -111,7 +112,8 @@ def _origin(card: ModelCard) -> list[Fact]:
     ]
 
 
-def _settings(card: ModelCard) -> list[Fact]:
+def settings_facts(card: ModelCard) -> list[Fact]:
+    """What it is made of, and how it reads a log."""
     schema, config, scoring = card.schema, card.config, card.manifest.scoring
     window = _on_clock(card, schema.window_size * schema.period)
     backbone = plain(card.manifest.backbone)
@@ -136,7 +138,8 @@ def _settings(card: ModelCard) -> list[Fact]:
     ]
 
 
-def _threshold(card: ModelCard) -> list[Fact]:
+def threshold_facts(card: ModelCard) -> list[Fact]:
+    """Its threshold, and what that rests on."""
     training = card.training
     pooled = training.thresholds.get("*")
     own = [f"{plain(m)} {number(t)}" for m, t in training.thresholds.items() if m != "*"]

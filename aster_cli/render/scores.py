@@ -38,17 +38,18 @@ from aster_cli.results import Event, MachineId, SensorShare, Status
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
 
-_SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
+SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
 """From which severity a word and a style hold; 90 is the highest score of the normal rows in calibration."""
 
 _ARROWS = {1: "↑", -1: "↓", 0: "·"}
-_STATUSES = {
+STATUSES = {
     "ok": "scored",
     "provisional": "scored provisionally",
     "gap": "in a segment shorter than a window",
     "missing": "missing cells",
     "short": "of a log shorter than a window",
 }
+"""How many rows have which status: what follows their number."""
 
 
 @runtime_checkable
@@ -137,16 +138,20 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
     return Group(*parts)
 
 
+def severity_number(severity: float | None) -> str:
+    """A severity with one decimal; cut, not rounded, so that what is below 99 does not read as 99."""
+    return NOTHING if severity is None else f"{int(severity * 10) / 10:.1f}"
+
+
 def severity_text(severity: float | None, *, word: bool = True) -> Text:
     """A severity as a number and a word, coloured alike; without an event as a number only."""
     if severity is None:
         return Text(NOTHING)
-    # cut, not rounded: what is below 99 or 100 must not read as if it were not
-    shown = f"{int(severity * 10) / 10:5.1f}"
+    shown = severity_number(severity).rjust(5)
     if not word:
         return Text(shown)
     name, style = next(
-        ((name, style) for least, name, style in _SEVERITIES if severity >= least), ("low", "")
+        ((name, style) for least, name, style in SEVERITIES if severity >= least), ("low", "")
     )
     return Text(f"{shown} {name}", style=style)
 
@@ -155,7 +160,7 @@ def _counts(rows: Mapping[str, int], anomalies: int, n_events: int) -> list[Fact
     total = sum(rows.values())
     scored = sum(rows.get(status, 0) for status in ("ok", "provisional"))
     other = ", ".join(
-        f"{count(n)} {_STATUSES.get(status, plain(status))}"
+        f"{count(n)} {STATUSES.get(status, plain(status))}"
         for status, n in rows.items()
         if status != "ok" and n
     )

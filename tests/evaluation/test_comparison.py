@@ -11,9 +11,9 @@ from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.errors import DataError, LogFormatError, UsageError
 from aster_cli.evaluation.comparison import (
     Truth,
+    baseline_scores,
     compare,
-    compare_baseline,
-    compare_random,
+    random_scores,
     scores_with_labels,
     segments,
     truth_of,
@@ -119,7 +119,9 @@ def test_a_baseline_is_judged_on_its_own_rows(tmp_path: Path) -> None:
     found = []
     for rows in (list(range(60)), rng.permutation(60).tolist()):
         log = log_of(tmp_path / "log.parquet", frame[rows], sort=True)
-        found.append(compare_baseline("mahalanobis", truth_of(log), normal, segments(log), 0))
+        truth = truth_of(log)
+        scores = baseline_scores("mahalanobis", truth, normal, segments(log), 0)
+        found.append(truth.judge(scores))
     assert found[0] == found[1]
     assert found[0].auc_roc is not None
     assert found[0].auc_roc > 0.7
@@ -129,8 +131,10 @@ def test_random_scores_know_nothing_and_repeat(tmp_path: Path) -> None:
     """The row that shows what a metric gives for nothing must not itself be luck."""
     labels = [int(row % 10 == 0) for row in range(2000)]
     truth = truth_of(log_of(tmp_path / "log.parquet", labelled(labels)))
-    found = compare_random(truth, 0)
-    assert found == compare_random(truth, 0) != compare_random(truth, 1)
+    scores = random_scores(truth, 0)
+    assert (scores == random_scores(truth, 0)).all()
+    assert (scores != random_scores(truth, 1)).any()
+    found = truth.judge(scores)
     assert found.auc_roc == pytest.approx(0.5, abs=0.06)
 
 

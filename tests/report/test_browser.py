@@ -1,0 +1,152 @@
+"""The page in a real browser: it draws, it obeys mouse and keyboard, and it complains of nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from aster_cli.logs import Log
+from aster_cli.report import Report
+from tests.report.browser import Browser
+from tests.report.conftest import collected, made_log, made_scores
+
+ROWS = 40_000
+SPIKES = (slice(1000, 1060), slice(20_000, 20_001), slice(39_000, 39_100))
+SENSORS = ("flow", "level", *(f"spare {number}" for number in range(9)))
+
+
+@pytest.fixture
+def page(opened: Callable[[pl.DataFrame], Log], tmp_path: Path, browser: Browser) -> Browser:
+    """A page of two machines, opened from disk."""
+    a = made_scores(ROWS, spikes=SPIKES, unit="a")
+    b = made_scores(3000, spikes=(slice(10, 30),), unit="b<i>", seed=1)
+    scores = pl.concat((a, b)).sort("timestamp", maintain_order=True)
+    with opened(made_log(scores, *SENSORS)) as log:
+        Report("plant", collected(scores), log=log).write(tmp_path / "page.html")
+    browser.look()
+    browser.open(tmp_path / "page.html")
+    return browser
+
+
+def view_of(page: Browser) -> str:
+    told: str = page.run("document.getElementById('status').textContent")
+    return told
+
+
+def count(page: Browser, selector: str) -> int:
+    found: int = page.run(f"document.querySelectorAll({selector!r}).length")
+    return found
+
+
+def test_it_draws_and_complains_of_nothing(page: Browser) -> None:
+    """No error, no warning, nothing fetched, nothing that its own policy refuses."""
+    drawn: str = page.run(
+        "document.querySelector('#timeline .curve.score .line').getAttribute('d')"
+    )
+    assert drawn.count("L") > 100
+    assert "NaN" not in page.run("document.querySelector('main').innerHTML")
+    assert count(page, "#distribution .bar.anomalous") > 0
+    page.run("document.getElementById('sensors').scrollIntoView()")
+    page.frame()
+    assert count(page, "#panels .curve.actual") >= 3
+    page.look(dark=True)
+    page.look(width=400)
+    page.frame()
+    assert page.run("document.documentElement.scrollWidth") <= 400
+    assert page.complaints == []
+
+
+def test_every_anomaly_is_marked_at_every_zoom(page: Browser) -> None:
+    """One anomalous row of forty thousand is a fraction of a pixel, and has to show all the same."""
+    for event in range(4):
+        page.run(f"document.querySelector('[data-event=\"{event}\"] button').click()")
+        assert count(page, "#timeline .mark") > 0
+    page.click("[data-do=all]")
+    page.run("document.getElementById('machine').value = '0'")
+    page.run("document.getElementById('machine').dispatchEvent(new Event('change'))")
+    assert count(page, "#timeline .event") == 3
+    marks: list[float] = page.run(
+        "[...document.querySelectorAll('#timeline .mark')].map((mark) => mark.x.baseVal.value)"
+    )
+    for spike in SPIKES:
+        width = page.run("document.querySelector('#timeline svg').clientWidth") - 68
+        expected = 56 + width * (0.01 + spike.start / ROWS) / 1.02
+        assert min(abs(mark - expected) for mark in marks) < 4
+
+
+def test_an_event_leads_to_the_chart(page: Browser) -> None:
+    """From the table to the rows that it is about, with a click anywhere on its line."""
+    before = view_of(page)
+    page.click("[data-event='2'] td:last-child")
+    after = view_of(page)
+    assert before != after
+    assert after.endswith("1 event")
+    assert count(page, "tr.chosen") == 1
+    assert page.run("document.activeElement.id") == "timeline"
+    assert count(page, "#timeline .event.chosen") == 1
+    assert page.run("document.querySelector('.panel .part').textContent").endswith("in this event")
+
+
+def test_the_keyboard_is_enough(page: Browser) -> None:
+    """Everything that a pointer does on the chart, keys do."""
+    page.run("document.querySelector('[data-event=\"0\"] button').focus()")
+    page.press("Enter")
+    assert page.run("document.activeElement.id") == "timeline"
+    seen = [view_of(page)]
+    for key in ("n", "p", "+", "ArrowRight", "-", "ArrowLeft", "0"):
+        page.press(key)
+        seen.append(view_of(page))
+    assert len(set(seen[:5])) == 4  # p leads back to where n had left
+    assert seen[2] == seen[0]
+    assert "3 events" in seen[-1] or "1 event" in seen[-1]
+    page.press("Tab")
+    assert page.run("document.activeElement.tagName") in ("SUMMARY", "BUTTON")
+
+
+def test_dragging_zooms_and_a_double_click_shows_all(page: Browser) -> None:
+    whole = view_of(page)
+    page.drag("#timeline", 0.3, 0.5)
+    assert view_of(page) != whole
+    x, y = page.place("#timeline")
+    for clicks in (1, 2):
+        for kind in ("mousePressed", "mouseReleased"):
+            at: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": clicks}
+            page.call("Input.dispatchMouseEvent", type=kind, **at)
+    page.frame()
+    assert view_of(page) == whole
+
+
+def test_the_pointer_reads_values_off_all_charts(page: Browser) -> None:
+    page.run("document.querySelector('[data-event=\"0\"] button').click()")
+    x, y = page.place("#timeline", 0.5)
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    page.frame()
+    told: str = page.run("document.getElementById('readout').textContent")
+    assert "score 4" in told
+    assert "anomalous" in told
+    assert page.run("document.querySelector('.panel output').textContent") != ""
+
+
+def test_the_table_sorts_and_opens(page: Browser) -> None:
+    page.run("document.querySelectorAll('th[data-sort] button')[1].click()")
+    order: list[str] = page.run(
+        "[...document.querySelectorAll('#events-table tbody tr')].map((row) => row.dataset.event)"
+    )
+    times: list[float] = page.run(
+        "[...document.querySelectorAll('td.time')].map((cell) => Number(cell.dataset.value))"
+    )
+    assert times == sorted(times, reverse=True)
+    assert sorted(order) == ["0", "1", "2", "3"]
+    assert count(page, "#panels .panel") == 8
+    page.click("#more-sensors")
+    assert count(page, "#panels .panel") == len(SENSORS)
+
+
+def test_on_paper_every_shown_panel_is_drawn(page: Browser, tmp_path: Path) -> None:
+    """What has not been scrolled to has not been drawn yet; paper does not scroll."""
+    page.printed(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert count(page, "#panels .curve.actual") == 8
+    assert page.complaints == []
