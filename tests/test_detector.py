@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,30 @@ def test_training_json_tells_every_loss_of_every_epoch(model: Path) -> None:
     assert 100 < record["calibration_rows"] < 300
     assert record["effective_rows"] == record["calibration_rows"] // WINDOW
     assert record["margin"] is True
+
+
+def test_the_model_card_tells_what_training_came_to(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Whoever finds a model directory years later has this file only, and must be able to trust it."""
+    folder = tiny_fleet_model(tmp_path_factory.getbasetemp())
+    card = (folder / "README.md").read_text()
+    record = json.loads((folder / "training.json").read_text())
+    for heading in ("learnt from", "Settings", "Training", "Calibration", "Sensors", "Limits"):
+        assert re.search(rf"^##.*{heading}", card, re.MULTILINE), heading
+    assert f"| span | {record['start']} to {record['end']} |" in card
+    assert "| machines | 2, by unit |" in card
+    for epoch in (record["epochs"][0], record["epochs"][-1]):
+        for value in epoch["losses"].values():
+            assert f"{value:.3g}" in card
+    separations = [epoch["separation"] for epoch in record["epochs"] if epoch["separation"]]
+    assert f"{separations[0]:.3f} after the first epoch, {min(separations):.3f} at the" in card
+    for threshold in record["thresholds"].values():
+        assert f"{threshold:.4g}" in card
+    assert "so it takes a margin" in card
+    assert "A machine that training did not see" in card
+    widths = {line.count(" | ") for line in card.splitlines() if line.startswith("| s0")}
+    assert widths == {4}
 
 
 ABLATIONS: dict[str, dict[str, object]] = {

@@ -5,6 +5,7 @@ SHA-256 is in the manifest and checked when the file is read. Reading needs no t
 """
 
 from aster_cli.checkpoint.encoding import FORMAT
+from aster_cli.checkpoint.limits import hardness, limits
 from aster_cli.checkpoint.partial import PartialTraining
 from aster_cli.checkpoint.reading import is_model, load_model, read_calibration, read_card
 from aster_cli.checkpoint.values import (
@@ -34,8 +35,10 @@ __all__ = [
     "PartialTraining",
     "Scoring",
     "TrainingRecord",
+    "hardness",
     "identify",
     "is_model",
+    "limits",
     "load_model",
     "read_calibration",
     "read_card",

@@ -24,7 +24,6 @@ from aster_cli.render.layout import (
     table,
     text,
 )
-from aster_cli.render.sparklines import sparkline
 from aster_cli.render.text import (
     NOTHING,
     alike,
@@ -37,6 +36,7 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
+from aster_cli.sparklines import sparkline
 
 _NARROWEST_TREND = 10
 _NARROWEST_NAME = 12

@@ -7,20 +7,18 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from aster_cli.checkpoint import EpochRecord, ModelCard
+from aster_cli.checkpoint import EpochRecord, ModelCard, hardness, limits
 from aster_cli.plain import plain
 from aster_cli.render.layout import (
     QUIET,
     Column,
     Fact,
     Facts,
-    Paragraph,
     head,
     listed,
     section,
     table,
 )
-from aster_cli.render.sparklines import sparkline
 from aster_cli.render.text import (
     NOTHING,
     alike,
@@ -33,11 +31,7 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
-
-LIMITS = (
-    "It knows the normal behaviour in the span above and nothing else: a new season, a changed set "
-    "point or a rescaled sensor looks anomalous to it. Severity compares machines, scores do not."
-)
+from aster_cli.sparklines import sparkline
 
 _MOST_THRESHOLDS = 12
 _PHASES = {"fit": "on the first part of the log", "refit": "again, on all of it"}
@@ -51,12 +45,21 @@ def model_report(card: ModelCard, *, name: str = "") -> RenderableType:
         section("Settings", Facts(settings_facts(card))),
         section("Alarms", Facts(threshold_facts(card))),
         *_training(card.training.epochs),
+        *_hardness(card.training.epochs),
         section(
             count(len(card.schema.log.sensors), "sensor"),
             _sensors(card.reference, card.schema.log.sensors),
             about="in training",
         ),
-        section("Limits", Paragraph(LIMITS)),
+        section(
+            "Limits",
+            Facts(
+                [
+                    ("·", plain(limit))
+                    for limit in limits(card.training, card.schema.log.sensors, card.reference)
+                ]
+            ),
+        ),
         section("Files", Facts(_files(card))),
     ]
     return Group(*parts)
@@ -107,6 +110,12 @@ def origin_facts(card: ModelCard) -> list[Fact]:
         ("rows", count(training.rows)),
         ("machines", machines),
         ("missing", f"{missing} ({missing_share})" if training.missing_cells else "none"),
+        (
+            "left out",
+            f"{count(training.excluded_rows, 'row')} of known incidents"
+            if training.excluded_rows
+            else None,
+        ),
         ("trained", f"{moment(card.manifest.created)}, seed {card.manifest.seed}"),
         *(("note", plain(note)) for note in training.notes),
     ]
@@ -157,10 +166,31 @@ def threshold_facts(card: ModelCard) -> list[Fact]:
 
 
 def _separation(epochs: Sequence[EpochRecord]) -> str | None:
-    known = [epoch.separation for epoch in epochs if epoch.separation is not None]
+    known = hardness(epochs)
     if not known:
         return None
     return f"{known[-1]:.2f} of real and generated held-out windows (0.5: none, 1: full)"
+
+
+def _hardness(epochs: Sequence[EpochRecord]) -> list[RenderableType]:
+    """How well pseudo-anomalies were told from held-out windows, on a scale of its own."""
+    known = hardness(epochs)
+    if not known:
+        return []
+    return [
+        section(
+            "How hard its pseudo-anomalies became",
+            Facts(
+                [
+                    ("told apart", sparkline(known, len(known), low=0.5, high=1.0)),
+                    ("first epoch", f"{known[0]:.3f}"),
+                    ("hardest", f"{min(known):.3f}"),
+                    ("last epoch", f"{known[-1]:.3f}"),
+                ]
+            ),
+            about="1: always told from normal, 0.5: never",
+        )
+    ]
 
 
 def _training(epochs: Sequence[EpochRecord]) -> list[RenderableType]:
@@ -180,8 +210,6 @@ def _losses(epochs: Sequence[EpochRecord]) -> RenderableType:
         series[_words(name)] = [epoch.losses.get(name) for epoch in epochs]
     for name in epochs[0].held_out:
         series[f"{_words(name)}, held out"] = [epoch.held_out.get(name) for epoch in epochs]
-    if any(epoch.separation is not None for epoch in epochs):
-        series["separation, held out"] = [epoch.separation for epoch in epochs]
     series["reversal strength"] = [epoch.reversal_strength for epoch in epochs]
     return table(
         [

@@ -21,7 +21,6 @@ from aster_cli.render.layout import (
     table,
     table_lines,
 )
-from aster_cli.render.sparklines import LEVELS, MISSING
 from aster_cli.render.text import (
     NOTHING,
     count,
@@ -34,6 +33,7 @@ from aster_cli.render.text import (
     until,
 )
 from aster_cli.results import Event, MachineId, SensorShare, Status
+from aster_cli.sparklines import LEVELS, MISSING
 
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors

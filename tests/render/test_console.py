@@ -9,7 +9,7 @@ from rich.text import Text
 
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.layout import Column, table
-from aster_cli.render.sparklines import LEVELS
+from aster_cli.sparklines import LEVELS
 
 
 class Terminal(io.StringIO):

@@ -5,7 +5,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aster_cli.render.sparklines import LEVELS, MISSING, fit, mean, sparkline
+from aster_cli.sparklines import LEVELS, MISSING, fit, mean, sparkline
 
 
 def test_a_drawing() -> None:
