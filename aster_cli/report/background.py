@@ -5,12 +5,12 @@ from typing import Any
 
 from rich.text import Text
 
-from aster_cli.checkpoint import EpochRecord, ModelCard
+from aster_cli.checkpoint import EpochRecord, ModelCard, limits
 from aster_cli.inspection import LogReport, SensorPart
 from aster_cli.plain import plain
 from aster_cli.render.layout import Fact
 from aster_cli.render.logs import log_facts
-from aster_cli.render.model import LIMITS, origin_facts, settings_facts, threshold_facts
+from aster_cli.render.model import origin_facts, settings_facts, threshold_facts
 from aster_cli.render.scores import STATUSES
 from aster_cli.render.text import NOTHING, alike, count, length, machine_name, share
 from aster_cli.report.tables import Table, table
@@ -128,7 +128,7 @@ def model_parts(card: ModelCard | None) -> dict[str, Any] | None:
         ],
     )
     return {
-        "limits": LIMITS.replace("the span above", "the span below"),
+        "limits": " ".join(limits(card.training, card.schema.log.sensors, card.reference)),
         "facts": [
             [("model", card.manifest.model_id), *plain_facts(origin_facts(card))],
             [*plain_facts(threshold_facts(card)), *plain_facts(settings_facts(card))],
