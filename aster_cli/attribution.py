@@ -1,4 +1,10 @@
-"""Which sensors an anomalous row owes its score to, from what the model expected of each."""
+"""Which sensors an anomalous row owes its score to, from what the model expected of each.
+
+A sensor's evidence is its *departure* (see `aster_cli.scoring.WindowReader`) over its range in
+training. The departure alone is in units of what is usual of the sensor's residuals, and a sensor that
+is nearly always at rest gets the most of it for a small move; its range in training says how large the
+move is. Together they are the square of a geometric mean of both.
+"""
 
 from dataclasses import dataclass
 
@@ -7,8 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.logs import TOP_SENSORS
+from aster_cli.results import FloatArray, MachineId
+from aster_cli.scaling import SensorScaling
 
 TOP = 5
+
+SMALLEST_RANGE = 1.0
+"""In standard deviations: a sensor that never moved in training has no range of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +37,53 @@ class Attribution:
     directions: NDArray[np.int8]
 
 
-def attribute(residual: NDArray[np.float32]) -> Attribution:
-    """Share a row among its sensors by squared residual.
+class SensorRanges:
+    """How far every sensor ranged in training, in its standard deviations, machine by machine.
 
     Args:
-        residual: ``(row, sensor)`` actual minus expected values in scaled units.
+        reference: As `aster_cli.preparation.reference_table` makes it.
+        sensors: Sensor names.
+        scaling: Holds the standard deviations.
     """
-    squared = residual.astype(np.float64) ** 2
-    top = np.argsort(-squared, axis=1, kind="stable")[:, :TOP]
-    leading = np.take_along_axis(squared, top, axis=1)
+
+    def __init__(
+        self, reference: pl.DataFrame, sensors: tuple[str, ...], scaling: SensorScaling
+    ) -> None:
+        ends = reference.select(
+            "machine",
+            "sensor",
+            lowest=pl.col("percentiles").list.first(),
+            highest=pl.col("percentiles").list.last(),
+        )
+        self._own = {
+            tuple(machine): _ranges(rows, sensors, scaling.spread(tuple(machine)))
+            for (machine,), rows in ends.group_by("machine", maintain_order=True)
+        }
+        self._pooled = _ranges(ends, sensors, scaling.spread(()))
+
+    def of(self, machine: MachineId) -> FloatArray:
+        """A machine's ranges, ``(sensor,)``; those of all together for one that training never saw."""
+        return self._own.get(machine, self._pooled)
+
+
+def _ranges(ends: pl.DataFrame, sensors: tuple[str, ...], spread: FloatArray) -> FloatArray:
+    rows = ends.group_by("sensor").agg(pl.col("lowest").min(), pl.col("highest").max())
+    known = {name: (lowest, highest) for name, lowest, highest in rows.iter_rows()}
+    lowest, highest = np.array([known[name] for name in sensors], dtype=np.float64).T
+    # a sensor without a value on this machine has no range there either
+    ranges: FloatArray = np.fmax((highest - lowest) / spread, SMALLEST_RANGE)
+    return ranges
+
+
+def attribute(evidence: FloatArray, residual: NDArray[np.float32]) -> Attribution:
+    """Share a row among its sensors by evidence.
+
+    Args:
+        evidence: ``(row, sensor)``, never negative.
+        residual: ``(row, sensor)`` actual minus expected values.
+    """
+    top = np.argsort(-evidence, axis=1, kind="stable")[:, :TOP]
+    leading = np.take_along_axis(evidence, top, axis=1)
     total = leading.sum(axis=1, keepdims=True)
     even = np.full_like(leading, 1.0 / top.shape[1])
     shares = np.divide(leading, total, out=even, where=total > 0)

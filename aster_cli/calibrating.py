@@ -58,8 +58,9 @@ def read_held_out(
     for split in splits:
         one = split.calibration
         stream = open_stream(one.machine, scaling, schema, config)
-        decided = stream.take_in(reader.read(stream.push(one.numbers, one.time, one.values)))
-        decided += stream.take_in(reader.read(stream.finish()))
+        knee = scaling.knee(one.machine)
+        decided = stream.take_in(reader.read(stream.push(one.numbers, one.time, one.values), knee))
+        decided += stream.take_in(reader.read(stream.finish(), knee))
         scored = [rows.readings for rows in decided if rows.status == "ok"]
         if scored:
             held_out[one.machine] = {
@@ -76,7 +77,11 @@ def read_held_out(
 
 
 def read_blocks(
-    reader: WindowReader, normal: NormalWindows, windows: TrainingWindows, stride: int
+    reader: WindowReader,
+    normal: NormalWindows,
+    windows: TrainingWindows,
+    scaling: SensorScaling,
+    stride: int,
 ) -> Readings:
     """Read every block of the training part against the stored windows of the others.
 
@@ -89,8 +94,10 @@ def read_blocks(
         n = min(len(block.inside[::stride]), BLOCK_WINDOWS)
         due = block.inside[np.linspace(0, len(block.inside) - 1, n).round().astype(np.int64)]
         share = round(len(block.inside) / n)
-        rows = reader.against(block.others).read(windows.take(due)).rows
-        for place, machine in enumerate(windows.machines(due)):
+        machines = windows.machines(due)
+        knees = np.stack([scaling.knee(machine) for machine in machines])
+        rows = reader.against(block.others).read(windows.take(due), knees).rows
+        for place, machine in enumerate(machines):
             own = found.setdefault(machine, {name: [] for name in READINGS})
             for name in READINGS:
                 own[name] += [float(rows[name][place].mean())] * share

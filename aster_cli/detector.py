@@ -19,6 +19,7 @@ import polars as pl
 import torch
 
 from aster_cli.assembly import Blueprint, Trained, configured_backbone, keep
+from aster_cli.attribution import SensorRanges
 from aster_cli.calibrating import calibrate, open_stream, read_blocks, read_held_out
 from aster_cli.calibration import (
     ENOUGH_ROWS,
@@ -183,7 +184,7 @@ class Detector:
         early = NormalWindows.fit(parts.train).to(device)
         reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
         held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
-        blocks = read_blocks(reader, early, parts.train, schema.stride)
+        blocks = read_blocks(reader, early, parts.train, scaling, schema.stride)
         calibration = calibrate(held_out, blocks, schema, config)
         whole = NormalWindows.fit(parts.everything).to(device)
         trained = run("refit", parts.everything, whole, parts.everything.none())
@@ -294,6 +295,7 @@ class Detector:
             "open_stream": lambda machine: open_stream(machine, made.scaling, schema, made.config),
             "open_tracker": open_tracker,
             "scaling": made.scaling,
+            "ranges": SensorRanges(made.reference, sensors, made.scaling),
             "sensors": sensors,
             "model_id": self.model_id,
         }

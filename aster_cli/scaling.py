@@ -68,6 +68,14 @@ class SensorScaling:
         """The machine's mean values in training, ``(sensor,)`` in sensor units."""
         return np.array(self.machines.get(machine, self.pooled).centre)
 
+    def spread(self, machine: MachineId) -> FloatArray:
+        """The machine's standard deviations in training, ``(sensor,)`` in sensor units."""
+        return np.array(self.machines.get(machine, self.pooled).scale)
+
+    def knee(self, machine: MachineId) -> NDArray[np.float32]:
+        """Where the machine's sensors are compressed, ``(sensor,)`` in standard deviations."""
+        return np.array(self.machines.get(machine, self.pooled).knee, dtype=np.float32)
+
     def scale(self, values: FloatArray, machine: MachineId) -> NDArray[np.float32]:
         """Sensor units to scaled units."""
         table = self.machines.get(machine, self.pooled)

@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
-from aster_cli.attribution import Attribution, attribute, top_sensors_column
+from aster_cli.attribution import Attribution, SensorRanges, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
@@ -30,6 +31,9 @@ from aster_cli.waiting import Waiting
 
 READINGS = ("classifier", "window")
 """What is read off every window; see `aster_cli.calibration.join_readings`."""
+
+FARTHEST = 30.0
+"""In scaled units over the knee: beyond it no sensor departs farther, lest squares become infinite."""
 
 BATCH_WINDOWS = 64
 """The one shape that the network is given when scoring: equal windows give equal bits."""
@@ -63,28 +67,43 @@ class WindowReader:
             self._network, normal.to(self._device), self._device, self._batch_windows
         )
 
-    def read(self, windows: NDArray[np.float32]) -> WindowReadings:
-        """Read ``(window, size, sensor)`` scaled windows."""
-        n, size, _ = windows.shape
-        parts = [
-            self._read_batch(windows[start : start + self._batch_windows])
-            for start in range(0, n, self._batch_windows)
+    def read(self, windows: NDArray[np.float32], knees: NDArray[np.float32]) -> WindowReadings:
+        """Read windows.
+
+        Args:
+            windows: ``(window, size, sensor)`` in scaled units.
+            knees: Where their machines' sensors are compressed, ``(window, sensor)``, or ``(sensor,)``
+                where all are of one machine.
+        """
+        n, size, n_sensors = windows.shape
+        knees = np.broadcast_to(knees, (n, n_sensors))
+        batches = [
+            slice(start, start + self._batch_windows) for start in range(0, n, self._batch_windows)
         ]
+        parts = [self._read_batch(windows[batch], knees[batch]) for batch in batches]
         if not parts:
             empty = np.zeros((0, size), dtype=np.float32)
-            return WindowReadings(dict.fromkeys(READINGS, empty), windows)
+            none = np.zeros((0, n_sensors), dtype=np.float32)
+            return WindowReadings(dict.fromkeys(READINGS, empty), windows, none)
         return WindowReadings(
             {name: np.concatenate([part.rows[name] for part in parts]) for name in READINGS},
             np.concatenate([part.expected for part in parts]),
+            np.concatenate([part.departures for part in parts]),
         )
 
     @torch.inference_mode()
-    def _read_batch(self, windows: NDArray[np.float32]) -> WindowReadings:
-        n, size, _ = windows.shape
-        padded = np.zeros((self._batch_windows, *windows.shape[1:]), dtype=np.float32)
+    def _read_batch(
+        self, windows: NDArray[np.float32], knees: NDArray[np.float32]
+    ) -> WindowReadings:
+        n, size, n_sensors = windows.shape
+        padded = np.zeros((self._batch_windows, size, n_sensors), dtype=np.float32)
         padded[:n] = windows
         batch = torch.from_numpy(padded).to(self._device)
-        novelty = self._normal.novelty(batch)
+        knee = torch.ones(self._batch_windows, 1, n_sensors)
+        knee[:n, 0] = torch.from_numpy(knees.copy())
+        residual = self._normal.residual(batch)
+        novelty = self._normal.whitening(residual)
+        expected = batch - residual
         reading = self._network(batch, novelty.together)
         # rows are too small a unit, so the whole window speaks; a token may only say less
         whole = reading.logits.mean(dim=1, keepdim=True)
@@ -95,8 +114,31 @@ class WindowReader:
         }
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},
-            _numpy(reading.expected[:n]),
+            _numpy(expected[:n]),
+            _numpy(self._departures(batch, expected, knee.to(self._device))[:n]),
         )
+
+    def _departures(
+        self,
+        actual: Float[Tensor, "batch time sensor"],
+        expected: Float[Tensor, "batch time sensor"],
+        knee: Float[Tensor, "batch 1 sensor"],
+    ) -> Float[Tensor, "batch sensor"]:
+        """How far each sensor departs from what is expected: the square where it is farthest.
+
+        In standard deviations, since the logarithmic part of scaled units makes the loudest sensor
+        look like the others; whitened over rows, since an offset that drifts is little of a cause.
+        """
+        deviation = _standard(actual, knee) - _standard(expected, knee)
+        departures: Tensor = self._normal.whitening(deviation).alone.square().amax(dim=1)
+        return departures
+
+
+def _standard(
+    scaled: Float[Tensor, "batch time sensor"], knee: Float[Tensor, "batch 1 sensor"]
+) -> Float[Tensor, "batch time sensor"]:
+    """Scaled units back to standard deviations."""
+    return knee * torch.sinh((scaled / knee).clamp(-FARTHEST, FARTHEST))
 
 
 def _numpy(values: Tensor) -> NDArray[np.float32]:
@@ -131,6 +173,7 @@ class LogScorer:
         open_stream: Gives a machine its stream.
         open_tracker: Gives a machine its event tracker.
         scaling: Knows the machines, and the usual values of sensors that the log may lack.
+        ranges: How far sensors ranged in training.
         sensors: Sensor names.
         model_id: Named in every row.
     """
@@ -144,6 +187,7 @@ class LogScorer:
         open_stream: Callable[[MachineId], MachineStream],
         open_tracker: Callable[[MachineId], EventTracker],
         scaling: SensorScaling,
+        ranges: SensorRanges,
         sensors: tuple[str, ...],
         model_id: str,
     ) -> None:
@@ -153,6 +197,7 @@ class LogScorer:
         self._open_stream = open_stream
         self._open_tracker = open_tracker
         self._scaling = scaling
+        self._ranges = ranges
         self._sensors = sensors
         self._absent = np.isin(sensors, log.absent_sensors)
         self._model_id = model_id
@@ -229,25 +274,31 @@ class LogScorer:
         """Read the windows of several machines together, and note what that decides."""
         if not due:
             return
-        readings = self._reader.read(np.concatenate([windows for _, windows in due]))
+        knees = [self._scaling.knee(stream.machine) for stream, _ in due]
+        readings = self._reader.read(
+            np.concatenate([windows for _, windows in due]),
+            np.repeat(knees, [len(windows) for _, windows in due], axis=0),
+        )
         start = 0
         for stream, windows in due:
             part = readings.part(start, start + len(windows))
             start += len(windows)
             for rows in stream.take_in(part):
-                self._note(rows, self._waiting_for(stream.machine))
+                self._note(stream.machine, rows)
 
     def _waiting_for(self, machine: MachineId) -> Iterable[Waiting]:
         """The batches that a machine's rows may be in."""
         return self._waiting
 
-    def _note(self, rows: DecidedRows, batches: Iterable[Waiting]) -> None:
-        """Write decided rows into the batches that wait for them."""
-        scored = rows.status == "ok"
-        score = join_readings(rows.readings, self._calibration.readings) if scored else None
-        # a sensor that the log lacks cannot be to blame
-        top = attribute(np.where(self._absent, 0.0, rows.residual)) if scored else None
-        for waiting in batches:
+    def _note(self, machine: MachineId, rows: DecidedRows) -> None:
+        """Write a machine's decided rows into the batches that wait for them."""
+        score = top = None
+        if rows.status == "ok":
+            score = join_readings(rows.readings, self._calibration.readings)
+            # a sensor that the log lacks cannot be to blame
+            evidence = np.where(self._absent, 0.0, rows.departures / self._ranges.of(machine))
+            top = attribute(evidence, rows.residual)
+        for waiting in self._waiting_for(machine):
             first = waiting.batch.first_row
             low, high = np.searchsorted(rows.numbers, (first, first + len(waiting.batch)))
             if low == high:

@@ -25,15 +25,17 @@ class WindowReadings:
     Attributes:
         rows: Readings that a window gives for each of its rows, ``(window, size)`` by name.
         expected: ``(window, size, sensor)`` float32 in scaled units.
+        departures: ``(window, sensor)`` float32, how far each sensor departs from what is expected.
     """
 
     rows: dict[str, NDArray[np.float32]]
     expected: NDArray[np.float32]
+    departures: NDArray[np.float32]
 
     def part(self, start: int, stop: int) -> "WindowReadings":
         """The readings of windows `start` to `stop`."""
         rows = {name: values[start:stop] for name, values in self.rows.items()}
-        return WindowReadings(rows, self.expected[start:stop])
+        return WindowReadings(rows, self.expected[start:stop], self.departures[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class DecidedRows:
         readings: ``(row,)`` float64 by name, means over the windows that speak for the row; empty
             unless `status` is ``ok``.
         residual: ``(row, sensor)`` float32, actual minus expected in scaled units.
+        departures: ``(row, sensor)`` float64, means over the same windows.
     """
 
     numbers: NDArray[np.int64]
     status: Status
     readings: dict[str, FloatArray]
     residual: NDArray[np.float32]
+    departures: FloatArray
 
 
 class _OpenSegment:
@@ -70,6 +74,7 @@ class _OpenSegment:
         self.scaled = np.zeros((0, n_sensors), dtype=np.float32)
         self.sums = {name: np.zeros(0) for name in readings}
         self.expected = np.zeros((0, n_sensors))
+        self.departures = np.zeros((0, n_sensors))
         self.counts = np.zeros(0)
         # (first row of a window, first row that it speaks for), as places
         self.handed_out: list[tuple[int, int]] = []
@@ -86,6 +91,7 @@ class _OpenSegment:
         self.scaled = np.concatenate((self.scaled, scaled))
         self.sums = {k: np.concatenate((v, np.zeros(n))) for k, v in self.sums.items()}
         self.expected = np.concatenate((self.expected, np.zeros(scaled.shape)))
+        self.departures = np.concatenate((self.departures, np.zeros(scaled.shape)))
         self.counts = np.concatenate((self.counts, np.zeros(n)))
 
     def hand_out(self, *, closing: bool) -> NDArray[np.float32]:
@@ -110,13 +116,14 @@ class _OpenSegment:
             for name, values in readings.rows.items():
                 self.sums[name][rows] += values[window, skipped:]
             self.expected[rows] += readings.expected[window, skipped:]
+            self.departures[rows] += readings.departures[window]
             self.counts[rows] += 1.0
         self.handed_out = []
 
     def release(self, *, closing: bool, too_short: Status) -> DecidedRows:
         """Let go of rows that no further window covers."""
         if closing and self.length < self.size:
-            return DecidedRows(self.numbers, too_short, {}, self.scaled[:0])
+            return DecidedRows(self.numbers, too_short, {}, self.scaled[:0], self.departures[:0])
         rows = slice(self.decided - self.held, (self.length if closing else self.due) - self.held)
         counts = self.counts[rows]
         decided = DecidedRows(
@@ -124,6 +131,7 @@ class _OpenSegment:
             "ok",
             {name: sums[rows] / counts for name, sums in self.sums.items()},
             self.scaled[rows] - (self.expected[rows] / counts[:, None]).astype(np.float32),
+            self.departures[rows] / counts[:, None],
         )
         self.decided = self.due
         let_go = max(self.decided - self.stride, 0) - self.held
@@ -131,6 +139,7 @@ class _OpenSegment:
         self.numbers, self.scaled = self.numbers[let_go:].copy(), self.scaled[let_go:].copy()
         self.sums = {name: sums[let_go:].copy() for name, sums in self.sums.items()}
         self.expected, self.counts = self.expected[let_go:].copy(), self.counts[let_go:].copy()
+        self.departures = self.departures[let_go:].copy()
         return decided
 
     def snapshot(self) -> Snapshot:
@@ -143,6 +152,7 @@ class _OpenSegment:
             "scaled": self.scaled.copy(),
             "sums": {name: sums.copy() for name, sums in self.sums.items()},
             "expected": self.expected.copy(),
+            "departures": self.departures.copy(),
             "counts": self.counts.copy(),
         }
 
@@ -215,8 +225,8 @@ class MachineStream:
             closing = segment is not self._open or open_is_closing
             too_short: Status = "gap" if self._any_gap else "short"
             decided.append(segment.release(closing=closing, too_short=too_short))
-        none = np.zeros((0, 0), dtype=np.float32)
-        decided += [DecidedRows(numbers, "missing", {}, none) for numbers in self._missing]
+        none, nothing = np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0))
+        decided += [DecidedRows(numbers, "missing", {}, none, nothing) for numbers in self._missing]
         self._closing, self._missing = [], []
         if open_is_closing:
             self._open = _OpenSegment(*self._shape)

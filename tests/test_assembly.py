@@ -30,7 +30,7 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     """Calibration reads by what is kept too, so whatever is lost on the way would not show there:
     a length without its whitening, a classifier that is told of no novelty."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
-    read = blueprint().reader(keep(network, normal)).read(windows.numpy())
+    read = blueprint().reader(keep(network, normal)).read(windows.numpy(), tiny.KNEES)
     novelty = normal.novelty(windows)
     reading = network(windows, novelty.together)
     whole = reading.logits.mean(dim=1, keepdim=True)
@@ -47,8 +47,8 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
 def test_what_is_kept_reads_the_same_bits() -> None:
     """Scores before and after saving are compared bit for bit by whoever checks a model."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6).numpy()
-    trained = WindowReader(network, normal, CPU, SCORING.batch_windows).read(windows)
-    kept = blueprint().reader(keep(network, normal)).read(windows)
+    trained = WindowReader(network, normal, CPU, SCORING.batch_windows).read(windows, tiny.KNEES)
+    kept = blueprint().reader(keep(network, normal)).read(windows, tiny.KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(kept.rows[name], trained.rows[name])
     np.testing.assert_array_equal(kept.expected, trained.expected)
@@ -71,10 +71,10 @@ def test_an_absent_sensor_is_measured_in_nothing() -> None:
     """What a log lacks is zero in it and in what is normal; a window's length is the others'."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
     windows[:, :, 1] = 0.0
-    read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy())
+    read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy(), tiny.KNEES)
     stored = tiny_windows(40, seed=7)
     stored[:, :, 1] = 0.0
     alike = NormalWindows(stored, normal.whitening.without(np.array([1])))
-    expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy())
+    expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy(), tiny.KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(read.rows[name], expected.rows[name])

@@ -348,7 +348,7 @@ def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPat
         return Reading(torch.tensor([4.0, -3.0, 1.0, 2.0]).expand(len(window), -1), window)
 
     monkeypatch.setattr(network, "forward", judge)
-    read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy())
+    read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy(), tiny.KNEES)
     by_hand = np.repeat([1.0, -3.0, 1.0, 1.0], tiny.PATCH_SIZE)
     np.testing.assert_array_equal(read.rows["classifier"], [by_hand, by_hand])
 
@@ -365,15 +365,17 @@ def test_a_windows_place_in_the_batch_does_not_change_a_bit() -> None:
     )
     reader = WindowReader(network, normal, CPU, places)
     one = torch.randn(1, size, sensors).numpy()
-    alone = reader.read(one)
+    knees = np.ones(sensors, dtype=np.float32)
+    alone = reader.read(one, knees)
     others = torch.randn(places, size, sensors).numpy()
     for place in (0, 1, 7, 31, 62, 63):
         windows = others.copy()
         windows[place] = one[0]
-        read = reader.read(windows)
+        read = reader.read(windows, knees)
         for name in READINGS:
             np.testing.assert_array_equal(read.rows[name][place], alone.rows[name][0])
         np.testing.assert_array_equal(read.expected[place], alone.expected[0])
+        np.testing.assert_array_equal(read.departures[place], alone.departures[0])
 
 
 def test_a_reader_against_other_windows_is_the_same_network() -> None:
@@ -381,11 +383,11 @@ def test_a_reader_against_other_windows_is_the_same_network() -> None:
     so must the reader that it was made from."""
     network, normal, windows = tiny.tiny_network().eval(), tiny.tiny_normal(), tiny.tiny_windows(6)
     reader = WindowReader(network, normal, CPU, 4)
-    before = reader.read(windows.numpy())
+    before = reader.read(windows.numpy(), tiny.KNEES)
     other = NormalWindows(tiny.tiny_windows(20, seed=3) + 2.0, normal.whitening)
-    read = reader.against(other).read(windows.numpy())
-    fresh = WindowReader(network, other, CPU, 4).read(windows.numpy())
-    after = reader.read(windows.numpy())
+    read = reader.against(other).read(windows.numpy(), tiny.KNEES)
+    fresh = WindowReader(network, other, CPU, 4).read(windows.numpy(), tiny.KNEES)
+    after = reader.read(windows.numpy(), tiny.KNEES)
     for name in READINGS:  # the classifier sees the novelty too
         np.testing.assert_array_equal(read.rows[name], fresh.rows[name])
         np.testing.assert_array_equal(after.rows[name], before.rows[name])
@@ -414,8 +416,8 @@ def test_an_anomaly_does_not_spread_to_the_rows_beside_it() -> None:
     values = np.ones((112, sensors))
     values[40:72] = 100.0
     numbers = np.arange(112)
-    decided = stream.take_in(reader.read(stream.push(numbers, numbers, values)))
-    decided += stream.take_in(reader.read(stream.finish()))
+    decided = stream.take_in(reader.read(stream.push(numbers, numbers, values), tiny.KNEES))
+    decided += stream.take_in(reader.read(stream.finish(), tiny.KNEES))
     rows = {name: np.concatenate([part.readings[name] for part in decided]) for name in READINGS}
     said = evidence(rows)["window"]
     assert len(said) == 112

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ WINDOW_SIZE = 16
 PATCH_SIZE = 4
 N_TOKENS = WINDOW_SIZE // PATCH_SIZE
 NETWORK_WIDTH = 16
+KNEES = np.ones(N_SENSORS, dtype=np.float32)
 LATENT_WIDTH = 4
 
 
