@@ -184,7 +184,7 @@ class Detector:
         early = NormalWindows.fit(parts.train).to(device)
         reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
         held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
-        blocks = read_blocks(reader, early, parts.train, scaling, schema.stride)
+        blocks = read_blocks(reader, early, parts.train, schema.stride)
         calibration = calibrate(held_out, blocks, schema, config)
         whole = NormalWindows.fit(parts.everything).to(device)
         trained = run("refit", parts.everything, whole, parts.everything.none())

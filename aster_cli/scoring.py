@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli.attribution import Attribution, SensorRanges, attribute, top_sensors_column
@@ -104,10 +104,10 @@ class WindowReader:
         residual = self._normal.residual(batch)
         novelty = self._normal.whitening(residual)
         expected = batch - residual
-        reading = self._network(batch, novelty.together)
+        logits = self._network(batch, novelty.together)
         # rows are too small a unit, so the whole window speaks; a token may only say less
-        whole = reading.logits.mean(dim=1, keepdim=True)
-        tokens = torch.minimum(reading.logits, whole)
+        whole = logits.mean(dim=1, keepdim=True)
+        tokens = torch.minimum(logits, whole)
         rows = {
             "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
             "window": novelty.square().reciprocal().unsqueeze(1).expand(-1, size),

@@ -8,6 +8,7 @@ from aster_cli.checkpoint import Scoring
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.scoring import READINGS, WindowReader
 from tests.tiny_network import (
+    KNEES,
     N_SENSORS,
     PATCH_SIZE,
     WINDOW_SIZE,
@@ -30,28 +31,31 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     """Calibration reads by what is kept too, so whatever is lost on the way would not show there:
     a length without its whitening, a classifier that is told of no novelty."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
-    read = blueprint().reader(keep(network, normal)).read(windows.numpy(), tiny.KNEES)
+    read = blueprint().reader(keep(network, normal)).read(windows.numpy(), KNEES)
     novelty = normal.novelty(windows)
-    reading = network(windows, novelty.together)
-    whole = reading.logits.mean(dim=1, keepdim=True)
+    logits = network(windows, novelty.together)
+    whole = logits.mean(dim=1, keepdim=True)
     expected = {
         "window": novelty.square().reciprocal()[:, None].expand(-1, WINDOW_SIZE),
-        "classifier": reading.logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
+        "classifier": logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
     }
     for name, values in expected.items():
         torch.testing.assert_close(torch.from_numpy(read.rows[name]), values)
-    torch.testing.assert_close(torch.from_numpy(read.expected), reading.expected)
+    torch.testing.assert_close(
+        torch.from_numpy(read.expected), windows - normal.residual(windows), rtol=1e-5, atol=1e-5
+    )
 
 
 @torch.no_grad()
 def test_what_is_kept_reads_the_same_bits() -> None:
     """Scores before and after saving are compared bit for bit by whoever checks a model."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6).numpy()
-    trained = WindowReader(network, normal, CPU, SCORING.batch_windows).read(windows, tiny.KNEES)
-    kept = blueprint().reader(keep(network, normal)).read(windows, tiny.KNEES)
+    trained = WindowReader(network, normal, CPU, SCORING.batch_windows).read(windows, KNEES)
+    kept = blueprint().reader(keep(network, normal)).read(windows, KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(kept.rows[name], trained.rows[name])
     np.testing.assert_array_equal(kept.expected, trained.expected)
+    np.testing.assert_array_equal(kept.departures, trained.departures)
 
 
 def test_normal_windows_are_kept_as_they_are() -> None:
@@ -71,10 +75,10 @@ def test_an_absent_sensor_is_measured_in_nothing() -> None:
     """What a log lacks is zero in it and in what is normal; a window's length is the others'."""
     network, normal, windows = tiny_network().eval(), tiny_normal(), tiny_windows(6)
     windows[:, :, 1] = 0.0
-    read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy(), tiny.KNEES)
+    read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy(), KNEES)
     stored = tiny_windows(40, seed=7)
     stored[:, :, 1] = 0.0
     alike = NormalWindows(stored, normal.whitening.without(np.array([1])))
-    expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy(), tiny.KNEES)
+    expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy(), KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(read.rows[name], expected.rows[name])

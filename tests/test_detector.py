@@ -34,7 +34,7 @@ from tests.tiny_detector import (
     tiny_model,
     wave,
 )
-from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_network
+from tests.tiny_network import KNEES, N_SENSORS, WINDOW_SIZE, tiny_network
 
 LOSSES = {"window_reconstruction", "hidden_reconstruction", "kl", "classification"}
 
@@ -386,7 +386,7 @@ def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
     found = read_blocks(reader, normal, windows, STRIDE)[()]
     by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
     for block in normal.blocks(windows):
-        read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]))
+        read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]), KNEES)
         for name in READINGS:
             by_hand[name] += np.repeat(read.rows[name].mean(axis=1), STRIDE).tolist()
     for name in READINGS:
@@ -414,7 +414,7 @@ def test_what_only_one_block_has_seen_comes_out_novel() -> None:
     within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
     without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
     honest = -np.log(read_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])
-    lenient = -np.log(reader.read(windows.take(starts)).rows["window"][:, 0])
+    lenient = -np.log(reader.read(windows.take(starts), KNEES).rows["window"][:, 0])
     assert honest[within].min() > honest[without].max()
     assert np.median(honest[within] - lenient[within]) > np.log(2.0)
 

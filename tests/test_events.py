@@ -8,14 +8,20 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from aster_cli.attribution import attribute
+from aster_cli.attribution import Attribution, attribute
 from aster_cli.events import EventTracker, event_id
 from aster_cli.results import Event
 from tests.ragged_logs import cuts_of
 
 START = datetime(2026, 1, 1)
 SENSORS = ("speed", "load", "heat", "flow", "noise", "level", "tilt")
+
+
+def attributed(residual: NDArray[np.float32]) -> Attribution:
+    """A sensor's evidence is its squared residual."""
+    return attribute(np.square(residual, dtype=np.float64), residual)
 
 
 def follow(
@@ -52,7 +58,7 @@ def follow(
             ),
             scores=scores[places],
             severities=100.0 * scores[places],
-            attribution=attribute(residual[places]),
+            attribution=attributed(residual[places]),
         )
     if finished:
         tracker.finish()
@@ -131,7 +137,7 @@ def test_counters_have_no_duration() -> None:
         timestamps=pl.Series([7]),
         scores=np.array([1.0]),
         severities=np.array([95.0]),
-        attribution=attribute(np.array([[1.0]], dtype=np.float32)),
+        attribution=attributed(np.array([[1.0]], dtype=np.float32)),
     )
     tracker.finish()
     assert tracker.closed[0].duration_s is None
@@ -160,7 +166,7 @@ def test_directions_are_weighed_by_share() -> None:
         timestamps=pl.Series([0, 1]),
         scores=np.ones(2),
         severities=np.full(2, 95.0),
-        attribution=attribute(residual),
+        attribution=attributed(residual),
     )
     tracker.finish()
     assert {top.sensor: top.direction for top in tracker.closed[0].top_sensors} == {"a": -1, "b": 1}

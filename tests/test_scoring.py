@@ -17,7 +17,7 @@ from aster_cli.calibration import evidence
 from aster_cli.config import ColumnConfig, ModelConfig, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
-from aster_cli.model.aster import Reading, build_network
+from aster_cli.model.aster import build_network
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
 from aster_cli.results import LogBatch
@@ -344,8 +344,8 @@ def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPat
     an anomaly is not blamed for it."""
     network = tiny.tiny_network().eval()
 
-    def judge(window: Tensor, novelty: Tensor) -> Reading:
-        return Reading(torch.tensor([4.0, -3.0, 1.0, 2.0]).expand(len(window), -1), window)
+    def judge(window: Tensor, novelty: Tensor) -> Tensor:
+        return torch.tensor([4.0, -3.0, 1.0, 2.0]).expand(len(window), -1)
 
     monkeypatch.setattr(network, "forward", judge)
     read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy(), tiny.KNEES)
@@ -392,7 +392,29 @@ def test_a_reader_against_other_windows_is_the_same_network() -> None:
         np.testing.assert_array_equal(read.rows[name], fresh.rows[name])
         np.testing.assert_array_equal(after.rows[name], before.rows[name])
         assert not np.allclose(read.rows[name], before.rows[name])
-    np.testing.assert_array_equal(read.expected, before.expected)
+    np.testing.assert_array_equal(read.expected, fresh.expected)
+
+
+def test_a_sensor_departs_by_its_farthest_row_in_standard_deviations() -> None:
+    """By hand: whatever is normal is zero, so an element is its own residual, and nothing is
+    whitened. With a knee of 1, asinh(300) is 300 standard deviations: in scaled units it is but 6.4,
+    and two sensors that are 300 and 3 off would look much alike."""
+    reader = WindowReader(tiny.tiny_network().eval(), at_rest(), CPU, 4)
+    window = np.zeros((1, tiny.WINDOW_SIZE, tiny.N_SENSORS), dtype=np.float32)
+    window[0, 5, 0], window[0, 9, 0], window[0, 2, 1] = np.arcsinh([300.0, -20.0, -3.0])
+    departures = reader.read(window, tiny.KNEES).departures
+    np.testing.assert_allclose(departures, [[300.0**2, 9.0, 0.0]], rtol=1e-4)
+    knees = np.array([1.0, 0.5, 1.0], dtype=np.float32)
+    of_lower_knee = (0.5 * np.sinh(2.0 * np.arcsinh(3.0))) ** 2
+    departures = reader.read(window, knees).departures
+    np.testing.assert_allclose(departures[0, :2], [300.0**2, of_lower_knee], rtol=1e-4)
+
+
+def test_the_largest_float_in_a_log_departs_by_no_infinity() -> None:
+    """A broken sensor says 1e308 now and then; a share of infinity over infinity is none."""
+    reader = WindowReader(tiny.tiny_network().eval(), tiny.tiny_normal(), CPU, 4)
+    windows = np.full((1, tiny.WINDOW_SIZE, tiny.N_SENSORS), 2000.0, dtype=np.float32)
+    assert np.isfinite(reader.read(windows, tiny.KNEES).departures).all()
 
 
 def test_an_anomaly_does_not_spread_to_the_rows_beside_it() -> None:

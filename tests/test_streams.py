@@ -20,13 +20,14 @@ SCALING = SensorScaling(ScalingTable((0.5, -0.25), (2.0, 3.0), (1.0, 1.0)))
 
 
 def read(windows: Any) -> WindowReadings:
-    """Stand in for the network: a reading a window, one a row, and what is expected."""
+    """Stand in for the network: a reading a window, one a row, what is expected, and how far off."""
     means = windows.mean(axis=(1, 2), keepdims=True)
     rows = {
         "window": np.broadcast_to(means[:, :, 0], windows.shape[:2]),
         "row": windows[:, :, 0] - means[:, :, 0] * np.arange(windows.shape[1], dtype=np.float32),
     }
-    return WindowReadings(rows, np.broadcast_to(means, windows.shape) + windows[:, ::-1])
+    expected = np.broadcast_to(means, windows.shape) + windows[:, ::-1]
+    return WindowReadings(rows, expected, np.abs(windows).max(axis=1))
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Row:
     status: str
     readings: dict[str, float]
     residual: list[float]
+    departures: list[float]
 
 
 def open_stream(*, stride: int, policy: MissingPolicy = "previous") -> MachineStream:
@@ -67,8 +69,11 @@ def run(
             for i, number in enumerate(rows.numbers.tolist()):
                 assert number not in decided, "decided twice"
                 readings = {name: float(values[i]) for name, values in rows.readings.items()}
-                residual = rows.residual[i].tolist() if rows.status == "ok" else []
-                decided[number] = Row(rows.status, readings, residual)
+                residual, departures = (
+                    part[i].tolist() if rows.status == "ok" else []
+                    for part in (rows.residual, rows.departures)
+                )
+                decided[number] = Row(rows.status, readings, residual, departures)
 
     edges = [0, *cuts, len(time)]
     for start, stop in itertools.pairwise(edges):
@@ -85,7 +90,7 @@ def run(
 def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dict[int, Row]:
     """The documented rule, written as plainly as possible."""
     prepared = prepare(time, values, longest=LONGEST, policy=policy)
-    rows = {number: Row("missing", {}, []) for number in prepared.missing.tolist()}
+    rows = {number: Row("missing", {}, [], []) for number in prepared.missing.tolist()}
     starts = np.flatnonzero(prepared.opens).tolist()
     for start, stop in itertools.pairwise([*starts, len(prepared.numbers)]):
         numbers = prepared.numbers[start:stop].tolist()
@@ -93,7 +98,7 @@ def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dic
         n = len(numbers)
         if n < SIZE:
             status = "gap" if len(starts) > 1 else "short"
-            rows |= {number: Row(status, {}, []) for number in numbers}
+            rows |= {number: Row(status, {}, [], []) for number in numbers}
             continue
         # first row of a window, and the rows that it speaks for
         windows = [(at, range(at, at + SIZE)) for at in range(0, n - SIZE + 1, stride)]
@@ -110,11 +115,13 @@ def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dic
                 name: sum(float(one.rows[name][0, place]) for one, place in seen) / len(seen)
                 for name in ("window", "row")
             }
-            total = np.zeros(2)
+            total, off = np.zeros(2), np.zeros(2)
             for one, place in seen:
                 total += one.expected[0, place]
+                off += one.departures[0]
             expected = (total / len(seen)).astype(np.float32)
-            rows[number] = Row("ok", readings, (scaled[row] - expected).tolist())
+            residual, departures = scaled[row] - expected, off / len(seen)
+            rows[number] = Row("ok", readings, residual.tolist(), departures.tolist())
     return rows
 
 
@@ -127,7 +134,7 @@ def test_the_closing_window_speaks_for_the_tail_only() -> None:
     def note(windows: Any) -> None:
         reading = np.array([[next(levels)] * SIZE for _ in windows], dtype=np.float32)
         rows = {"window": reading, "row": reading}
-        for done in stream.take_in(WindowReadings(rows, np.zeros_like(windows))):
+        for done in stream.take_in(WindowReadings(rows, np.zeros_like(windows), windows[:, 0])):
             decided.extend(done.readings["row"].tolist())
 
     note(stream.push(np.arange(7), np.arange(7.0), np.ones((7, 2))))

@@ -15,8 +15,6 @@ Symbols:
     h      hidden state, b n d        z      width of the latent code
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -37,13 +35,6 @@ RADII = (0.5, 10.0)
 
 SMALLEST_SPREAD = 1e-3
 """Of the hidden state, whose norms inside are near 1: sensors at rest give none of their own."""
-
-
-class Reading(NamedTuple):
-    """What the network makes of a batch of windows."""
-
-    logits: Float[Tensor, "batch n"]
-    expected: Float[Tensor, "batch time sensor"]
 
 
 class LanguageContext(nn.Module):
@@ -121,13 +112,9 @@ class AsterNetwork(nn.Module):
         self,
         window: Float[Tensor, "batch time sensor"],
         novelty: Float[Tensor, "batch time sensor"],
-    ) -> Reading:
-        """Score a batch: a logit a token, and the expected values of every sensor."""
-        hidden = self.hidden(window)
-        mean, _ = self.vae(hidden)
-        decoded = self.decoder(mean, "reconstruct")
-        logits = self.classifier(hidden, hidden - decoded, novelty)
-        return Reading(logits, self.sensors(decoded))
+    ) -> Float[Tensor, "batch n"]:
+        """Score a batch: a logit a token."""
+        return self.judge(self.hidden(window), novelty)
 
     def generate(
         self,

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import polars as pl
 import pytest
@@ -119,10 +119,10 @@ def test_an_interrupted_scoring_leaves_the_old_scores(
     read = WindowReader.read
     calls = iter(range(99))
 
-    def interrupted(self: WindowReader, windows: object) -> object:
+    def interrupted(self: WindowReader, *windows: Any) -> object:
         if next(calls) == 3:
             raise KeyboardInterrupt
-        return read(self, windows)  # type: ignore[arg-type]
+        return read(self, *windows)
 
     monkeypatch.setattr(WindowReader, "read", interrupted)
     assert "interrupted" in refused(130, "score", log, "-m", model, "-o", "scores.csv")
