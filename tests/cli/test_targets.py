@@ -133,7 +133,7 @@ def test_an_internal_error_while_scoring_leaves_no_scores(
 ) -> None:
     """A bug of ours is exit 70, never 1, and never a truncated file."""
 
-    def broken(self: WindowReader, windows: object) -> NoReturn:
+    def broken(self: WindowReader, *windows: object) -> NoReturn:
         raise ZeroDivisionError("by a bug")
 
     monkeypatch.setattr(WindowReader, "read", broken)
