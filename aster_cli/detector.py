@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from aster_cli.alerts import AlarmStream
 from aster_cli.assembly import Blueprint, Trained, configured_backbone, keep
 from aster_cli.attribution import SensorRanges
 from aster_cli.calibrating import calibrate, open_stream, read_blocks, read_held_out
@@ -39,8 +40,9 @@ from aster_cli.checkpoint import (
     save_model,
     versions,
 )
-from aster_cli.config import DetectorConfig
+from aster_cli.config import AlertRule, DetectorConfig
 from aster_cli.defaults import resolve, training_steps
+from aster_cli.drift import MachineWatch
 from aster_cli.errors import DataError, UsageError
 from aster_cli.events import EventTracker
 from aster_cli.incremental import IncrementalScorer
@@ -53,12 +55,12 @@ from aster_cli.preparation import (
     collect,
     drop_empty_sensors,
     fingerprint,
-    reference_table,
     sampling_period,
     segments_of,
     skip_incidents,
     split_time,
 )
+from aster_cli.reference import Reference, reference_table
 from aster_cli.results import MachineId, Segment, Series, Snapshot
 from aster_cli.scaling import SensorScaling
 from aster_cli.scoring import BATCH_WINDOWS, LogScorer
@@ -251,12 +253,25 @@ class Detector:
         window = f"windows of {schema.window_size} rows"
         return f"Detector({self.model_id}, {len(self.sensors)} sensors, {window})"
 
-    def scorer(self, log: Log, device: str = "auto") -> LogScorer:
-        """A scorer of an open log, whose tables stream in bounded memory."""
-        return LogScorer(log, **self._scoring_parts(log, device))
+    def scorer(self, log: Log, device: str = "auto", *, rule: AlertRule | None = None) -> LogScorer:
+        """A scorer of an open log, whose tables stream in bounded memory.
+
+        Args:
+            log: What is scored.
+            device: What to score on.
+            rule: When a score becomes an alarm; the model's own if unset. Neither `conformal` nor a
+                minimum duration: they need rows to come.
+        """
+        return LogScorer(log, **self._scoring_parts(log, device, rule))
 
     def incremental_scorer(
-        self, log: Log, lanes: list[Snapshot], *, delay: float = 0.0, device: str = "auto"
+        self,
+        log: Log,
+        lanes: list[Snapshot],
+        *,
+        delay: float = 0.0,
+        device: str = "auto",
+        rule: AlertRule | None = None,
     ) -> IncrementalScorer:
         """A scorer of what is new in an open log.
 
@@ -265,35 +280,50 @@ class Detector:
             lanes: The machines as the last run left them.
             delay: How far a row may come after a later one, in seconds, or in units of a counter.
             device: See `scorer`.
+            rule: See `scorer`; the same in every run.
         """
-        parts = self._scoring_parts(log, device)
+        parts = self._scoring_parts(log, device, rule)
         return IncrementalScorer(log, delay=delay, lanes=lanes, **parts)
 
-    def _scoring_parts(self, log: Log, device: str) -> dict[str, Any]:
+    def _scoring_parts(self, log: Log, device: str, given: AlertRule | None) -> dict[str, Any]:
         """What a scorer is made of, beside the log."""
         made = self.checkpoint
+        rule = given or AlertRule(alert_budget=made.config.alert.alert_budget)
         schema, sensors = made.schema, made.schema.log.sensors
         blueprint = Blueprint(
             made.config.model, len(sensors), made.backbone, made.scoring, find_device(device)
         )
         absent = np.flatnonzero(np.isin(sensors, log.absent_sensors))
+        reference = Reference.of(made.reference, sensors)
         torch.set_num_threads(min(made.scoring.threads, os.cpu_count() or 1))
 
         def open_tracker(machine: MachineId) -> EventTracker:
             return EventTracker(
                 machine,
                 model_id=self.model_id,
-                merge_gap=schema.window_size // 2,
-                longest_step=schema.longest_step,
+                alarms=AlarmStream(
+                    rule, longest_step=schema.longest_step, merge_rows=schema.window_size // 2
+                ),
                 seconds_per_unit=schema.log.seconds_per_unit,
                 sensors=sensors,
+            )
+
+        def open_watch(machine: MachineId) -> MachineWatch:
+            return MachineWatch(
+                machine,
+                sensors=sensors,
+                reference=reference,
+                period=schema.period * schema.log.units_per_second,
+                window_size=schema.window_size,
             )
 
         return {
             "reader": blueprint.reader(Trained(made.adapter, made.weights), absent=absent),
             "calibration": made.calibration,
+            "rule": rule,
             "open_stream": lambda machine: open_stream(machine, made.scaling, schema, made.config),
             "open_tracker": open_tracker,
+            "open_watch": open_watch,
             "scaling": made.scaling,
             "ranges": SensorRanges(made.reference, sensors, made.scaling),
             "sensors": sensors,

@@ -11,8 +11,8 @@ AsterError                  70  never raised itself; the command line catches th
 ├── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
 └── BusyError               75  another run holds the lock
 
-The number is the process's exit code. Exit codes 1 (anomalies found, only on request) and 130
-(interrupted) are outcomes, not errors.
+The number is the process's exit code. Exit codes 1 (anomalies found, only on request), 6 (drift,
+only on request) and 130 (interrupted) are outcomes, not errors.
 """
 
 from typing import ClassVar

@@ -1,8 +1,4 @@
-"""Anomalous rows that belong together, followed while rows go by.
-
-A run of anomalous rows opens an event; the next run joins it when no more than `merge_gap` rows of
-the machine lie between them, and no gap.
-"""
+"""Anomalous rows that belong together, followed while rows go by."""
 
 import hashlib
 from collections import defaultdict
@@ -12,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aster_cli.alerts import OPENS, QUIET, AlarmStream
 from aster_cli.attribution import TOP, Attribution
-from aster_cli.results import Event, FloatArray, MachineId, SensorShare, Snapshot
+from aster_cli.results import Clock, Event, FloatArray, MachineId, SensorShare, Snapshot
 
 
 def event_id(model_id: str, machine: MachineId, first: object) -> str:
@@ -28,9 +25,9 @@ class _Growing:
 
     event_id: str
     start: object
-    first_time: float
+    first_time: int | float
     end: object = None
-    last_time: float = 0.0
+    last_time: int | float = 0.0
     n_rows: int = 0
     peak_time: object = None
     peak_score: float = -np.inf
@@ -52,13 +49,12 @@ class _Growing:
 
 
 class EventTracker:
-    """Groups one machine's anomalous rows into events, batch after batch.
+    """Groups one machine's alarms into events, batch after batch.
 
     Args:
         machine: Whose rows these are.
         model_id: Which model scored them.
-        merge_gap: The most rows between two runs of one event.
-        longest_step: The longest step of the clock that is no gap.
+        alarms: Says which rows are alarms, and which of them open an event.
         seconds_per_unit: Of the clock; None for counters.
         sensors: Sensor names.
     """
@@ -68,60 +64,53 @@ class EventTracker:
         machine: MachineId,
         *,
         model_id: str,
-        merge_gap: int,
-        longest_step: float,
+        alarms: AlarmStream,
         seconds_per_unit: float | None,
         sensors: tuple[str, ...],
     ) -> None:
         self._machine = machine
         self._model_id = model_id
-        self._merge_gap = merge_gap
-        self._longest_step = longest_step
+        self._alarms = alarms
         self._seconds = seconds_per_unit
         self._sensors = sensors
-        self._rows_seen = 0
-        self._last_time = np.inf
-        self._gaps_seen = 0
-        self._last_anomaly = -1  # the machine's row number
-        self._last_stretch = 0  # gaps before that row
         self._growing: _Growing | None = None
         self.closed: list[Event] = []
 
     def follow(
         self,
-        anomalous: NDArray[np.int64],
-        time: FloatArray,
+        above: NDArray[np.bool_],
+        time: Clock,
         *,
         timestamps: pl.Series,
         scores: FloatArray,
         severities: FloatArray,
         attribution: Attribution,
-    ) -> list[str]:
-        """Take the machine's next rows; return the event of each anomalous one.
+    ) -> list[str | None]:
+        """Take the machine's next rows; return the event of each above the threshold, if it is in one.
 
         Args:
-            anomalous: Places of the anomalous rows among them, rising.
-            time: ``(row,)`` the clock of all of them, of whatever status.
-            timestamps: The log's own timestamps of the anomalous rows.
+            above: ``(row,)`` which of them, of whatever status, lie above it.
+            time: ``(row,)`` their clock.
+            timestamps: The log's own timestamps of the rows above.
             scores: Their scores.
             severities: Their severities.
             attribution: Their leading sensors.
         """
-        names = []
-        gaps = np.diff(time, prepend=self._last_time) > self._longest_step
-        stretches = self._gaps_seen + np.cumsum(gaps)
-        for i, row in enumerate(anomalous.tolist()):
-            place, now, stretch = row + self._rows_seen, float(time[row]), int(stretches[row])
-            far = place - self._last_anomaly - 1 > self._merge_gap
-            if self._growing is None or far or stretch != self._last_stretch:
+        names: list[str | None] = []
+        clock = time[above].tolist()
+        for i, mark in enumerate(self._alarms.follow(above, time).tolist()):
+            if mark == OPENS:
                 self._close(still_open=False)
                 first = timestamps[i]
-                self._growing = _Growing(event_id(self._model_id, self._machine, first), first, now)
-            self._last_anomaly, self._last_stretch = place, stretch
+                name = event_id(self._model_id, self._machine, first)
+                self._growing = _Growing(name, first, clock[i])
             event = self._growing
+            if mark == QUIET or event is None:
+                names.append(None)
+                continue
             names.append(event.event_id)
             event.n_rows += 1
-            event.end, event.last_time = timestamps[i], now
+            event.end, event.last_time = timestamps[i], clock[i]
             event.severity = max(event.severity, float(severities[i]))
             if scores[i] > event.peak_score:
                 event.peak_time, event.peak_score = timestamps[i], float(scores[i])
@@ -133,10 +122,7 @@ class EventTracker:
             ):
                 event.shares[sensor] += share
                 event.directions[sensor] += share * direction
-        self._rows_seen += len(time)
-        if len(time):
-            self._last_time, self._gaps_seen = float(time[-1]), int(stretches[-1])
-        if self._growing and self._rows_seen - self._last_anomaly - 1 > self._merge_gap:
+        if not self._alarms.may_go_on:
             self._close(still_open=False)
         return names
 
@@ -148,21 +134,14 @@ class EventTracker:
     def snapshot(self) -> Snapshot:
         """What it takes to go on from here; events that are closed are not part of it."""
         return {
-            "rows_seen": self._rows_seen,
-            "last_time": self._last_time,
-            "gaps_seen": self._gaps_seen,
-            "last_anomaly": self._last_anomaly,
-            "last_stretch": self._last_stretch,
+            "alarms": self._alarms.snapshot(),
             "growing": None if self._growing is None else self._growing.snapshot(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of a tracker that was opened alike."""
         growing = snapshot["growing"]
-        self._rows_seen, self._last_time = snapshot["rows_seen"], snapshot["last_time"]
-        self._gaps_seen = snapshot["gaps_seen"]
-        self._last_anomaly = snapshot["last_anomaly"]
-        self._last_stretch = snapshot["last_stretch"]
+        self._alarms.restore(snapshot["alarms"])
         self._growing = None if growing is None else _Growing.restored(growing)
 
     def finish(self) -> None:

@@ -60,6 +60,8 @@ class IncrementalScorer(LogScorer):
             self._streams[machine].restore(snapshot["stream"])
             self._trackers[machine] = self._open_tracker(machine)
             self._trackers[machine].restore(snapshot["tracker"])
+            self._watches[machine] = self._open_watch(machine)
+            self._watches[machine].restore(snapshot["watch"])
 
     @property
     def changed(self) -> bool:
@@ -154,9 +156,12 @@ class IncrementalScorer(LogScorer):
             | {
                 "stream": self._stream_of(machine).snapshot(),
                 "tracker": self._tracker_of(machine).snapshot(),
+                "watch": self._watch_of(machine).snapshot(),
             }
             for machine, lane in lanes.items()
         }
+        for machine in lanes:
+            self.summary.see(self._watch_of(machine))
         self._enter(lanes, finish=True)
         for machine, lane in lanes.items():
             tracker = self._tracker_of(machine)

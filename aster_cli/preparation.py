@@ -176,33 +176,6 @@ def segments_of(series: Series, longest: float, missing: MissingPolicy) -> list[
     ]
 
 
-def reference_table(series: list[Series], sensors: tuple[str, ...]) -> pl.DataFrame:
-    """Every sensor's distribution in training: 101 percentiles in its own units, by machine."""
-    levels = np.linspace(0.0, 1.0, 101)
-    tables = []
-    for one in series:
-        known = [column[~np.isnan(column)] for column in one.values.T]
-        tables.append(
-            pl.DataFrame(
-                {
-                    "machine": [list(one.machine)] * len(sensors),
-                    "sensor": sensors,
-                    "rows": [len(one)] * len(sensors),
-                    "missing": [len(one) - len(column) for column in known],
-                    "percentiles": [
-                        np.quantile(column, levels).tolist() if len(column) else None
-                        for column in known
-                    ],
-                },
-                schema_overrides={
-                    "machine": pl.List(pl.String),
-                    "percentiles": pl.List(pl.Float64),
-                },
-            )
-        )
-    return pl.concat(tables)
-
-
 def fingerprint(series: list[Series]) -> str:
     """SHA-256 over a log's machines, times and sensor values, machine after machine."""
     digest = hashlib.sha256()

@@ -27,10 +27,9 @@ from aster_cli.logs.schema import listed
 from aster_cli.results import Clock, Event, FloatArray, MachineId, Status
 from aster_cli.thresholds import (
     benjamini_hochberg,
-    budget_threshold,
     conformal_threshold,
+    frozen_threshold,
     p_values,
-    pot_threshold,
 )
 
 
@@ -199,15 +198,8 @@ class Relabeller:
         """Every machine's threshold, ``(machine,)``."""
         rule, rows = self._rule, self._rows
         tables = [self._calibration.table(machine) for machine in rows.machines]
-        match rule.method:
-            case "fixed":
-                return np.full(len(tables), rule.threshold, dtype=np.float64)
-            case "quantile":
-                return np.array([table.quantile(rule.alert_budget) for table in tables])
-            case "pot":
-                return np.array([pot_threshold(table, rule.alert_budget) for table in tables])
-            case "budget":
-                return np.array([budget_threshold(table, rule.alert_budget) for table in tables])
+        if rule.method != "conformal":
+            return np.array([frozen_threshold(table, rule) for table in tables], dtype=np.float64)
         by_machine = [
             scores[~np.isnan(scores)] for scores in (rows.scores[own] for own in self._by_machine())
         ]

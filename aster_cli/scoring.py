@@ -18,6 +18,8 @@ from torch import Tensor
 
 from aster_cli.attribution import Attribution, SensorRanges, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
+from aster_cli.config import AlertRule
+from aster_cli.drift import Finding, MachineWatch, SensorDistance
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log
@@ -27,6 +29,7 @@ from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
+from aster_cli.thresholds import frozen_threshold
 from aster_cli.waiting import Waiting
 
 READINGS = ("classifier", "window")
@@ -155,12 +158,21 @@ class ScoreSummary:
         anomalies: Anomalous rows.
         unknown_machines: Those that training did not know; the pooled tables serve them.
         events: Machine by machine, in order of time; those near the log's end are still open.
+        findings: How the log differs from what the model was trained on, machine by machine.
+        distances: How far every sensor is from training, by machine.
     """
 
     rows: dict[Status, int] = field(default_factory=dict)
     anomalies: int = 0
     unknown_machines: list[MachineId] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    distances: list[SensorDistance] = field(default_factory=list)
+
+    def see(self, watch: MachineWatch) -> None:
+        """Take over what a machine's watch has seen."""
+        self.findings += watch.findings()
+        self.distances += watch.distances
 
 
 class LogScorer:
@@ -169,9 +181,11 @@ class LogScorer:
     Args:
         log: What is scored.
         reader: Reads windows.
-        calibration: Joins readings, sets thresholds and severities.
+        calibration: Joins readings, and tells thresholds and severities.
+        rule: When a score becomes an alarm.
         open_stream: Gives a machine its stream.
         open_tracker: Gives a machine its event tracker.
+        open_watch: Gives a machine its watch.
         scaling: Knows the machines, and the usual values of sensors that the log may lack.
         ranges: How far sensors ranged in training.
         sensors: Sensor names.
@@ -184,8 +198,10 @@ class LogScorer:
         *,
         reader: WindowReader,
         calibration: Calibration,
+        rule: AlertRule,
         open_stream: Callable[[MachineId], MachineStream],
         open_tracker: Callable[[MachineId], EventTracker],
+        open_watch: Callable[[MachineId], MachineWatch],
         scaling: SensorScaling,
         ranges: SensorRanges,
         sensors: tuple[str, ...],
@@ -194,8 +210,11 @@ class LogScorer:
         self._log = log
         self._reader = reader
         self._calibration = calibration
+        self._rule = rule
+        self._thresholds: dict[MachineId, float] = {}
         self._open_stream = open_stream
         self._open_tracker = open_tracker
+        self._open_watch = open_watch
         self._scaling = scaling
         self._ranges = ranges
         self._sensors = sensors
@@ -203,6 +222,7 @@ class LogScorer:
         self._model_id = model_id
         self._streams: dict[MachineId, MachineStream] = {}
         self._trackers: dict[MachineId, EventTracker] = {}
+        self._watches: dict[MachineId, MachineWatch] = {}
         self._waiting: deque[Waiting] = deque()
         self.summary = ScoreSummary()
 
@@ -237,6 +257,8 @@ class LogScorer:
         for tracker in self._trackers.values():
             tracker.finish()
             self.summary.events.extend(tracker.closed)
+        for watch in self._watches.values():
+            self.summary.see(watch)
 
     def _require_values(self, seen: NDArray[np.bool_]) -> None:
         """Refuse a log that has a column for every sensor, but nothing in one of them."""
@@ -260,11 +282,17 @@ class LogScorer:
             self._trackers[machine] = self._open_tracker(machine)
         return self._trackers[machine]
 
+    def _watch_of(self, machine: MachineId) -> MachineWatch:
+        if machine not in self._watches:
+            self._watches[machine] = self._open_watch(machine)
+        return self._watches[machine]
+
     def _push(
         self, machine: MachineId, batch: LogBatch, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Give a machine its rows of a batch; return the windows that are due."""
         values = batch.values[rows]
+        self._watch_of(machine).push(batch.time[rows], batch.keys["timestamp"].gather(rows), values)
         if self._absent.any():
             lacking = self._absent & np.isnan(values)
             values = np.where(lacking, self._scaling.usual(machine), values)
@@ -315,17 +343,17 @@ class LogScorer:
         """The output rows of a batch, whose rows are all decided."""
         batch, n = done.batch, len(done.batch)
         severity, threshold = np.full(n, np.nan), np.zeros(n)
-        events: list[str | None] = [None] * n
-        anomalous = np.zeros(n, dtype=bool)
+        events = np.full(n, None, dtype=object)
         for machine, places in batch.by_machine():
             table = self._calibration.table(machine)
             score = done.score[places]
             scored = ~np.isnan(score)
             severity[places[scored]] = table.severity(score[scored])
-            threshold[places] = table.threshold
-            anomalous[places] = score > table.threshold
-            self._name_events(machine, places, done, anomalous, severity, events)
-        rows = np.flatnonzero(anomalous)
+            threshold[places] = self._threshold(machine)
+            above = score > threshold[places]
+            events[places[above]] = self._name_events(machine, places, above, done, severity)
+        names = pl.Series("event_id", events.tolist(), dtype=pl.String)
+        rows = np.flatnonzero(names.is_not_null().to_numpy())
         top = Attribution(done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows])
         for status, count in zip(
             *np.unique(done.status.astype(str), return_counts=True), strict=True
@@ -336,29 +364,32 @@ class LogScorer:
             pl.Series("score", done.score, dtype=pl.Float64, nan_to_null=True),
             pl.Series("severity", severity, dtype=pl.Float64, nan_to_null=True).cast(pl.Float32),
             pl.Series("threshold", threshold, dtype=pl.Float64),
-            pl.Series("is_anomaly", anomalous, dtype=pl.Boolean),
+            names.is_not_null().alias("is_anomaly"),
             pl.Series("status", done.status.tolist(), dtype=pl.String),
-            pl.Series("event_id", events, dtype=pl.String),
+            names,
             top_sensors_column(top, rows, n, self._sensors),
             pl.Series("model_id", [self._model_id], dtype=pl.String).new_from_index(0, n),
         )
+
+    def _threshold(self, machine: MachineId) -> float:
+        if machine not in self._thresholds:
+            table = self._calibration.table(machine)
+            self._thresholds[machine] = frozen_threshold(table, self._rule)
+        return self._thresholds[machine]
 
     def _name_events(
         self,
         machine: MachineId,
         places: NDArray[np.int64],
+        above: NDArray[np.bool_],
         done: Waiting,
-        anomalous: NDArray[np.bool_],
         severity: FloatArray,
-        events: list[str | None],
-    ) -> None:
-        """Follow a machine's anomalous rows and write the names of their events."""
-        tracker = self._tracker_of(machine)
-        among = np.flatnonzero(anomalous[places])
-        rows = places[among]
-        names = tracker.follow(
-            among,
-            done.batch.time[places].astype(np.float64),
+    ) -> list[str | None]:
+        """Follow a machine's rows; the event of each above the threshold, if it is in one."""
+        rows = places[above]
+        return self._tracker_of(machine).follow(
+            above,
+            done.batch.time[places],
             timestamps=done.batch.keys["timestamp"].gather(rows),
             scores=done.score[rows],
             severities=severity[rows],
@@ -366,5 +397,3 @@ class LogScorer:
                 done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows]
             ),
         )
-        for row, name in zip(rows.tolist(), names, strict=True):
-            events[row] = name

@@ -27,6 +27,7 @@ class State:
 
     Attributes:
         model_id: Whose scores these are.
+        rule: How alarms are drawn from them, as plain values.
         dataset: Names the scores that this state belongs to.
         run: The last run whose part is committed; 0 before the first.
         whole_since: The part that holds what all before it did; they are superseded.
@@ -34,6 +35,7 @@ class State:
     """
 
     model_id: str
+    rule: Snapshot = field(default_factory=dict)
     dataset: str = field(default_factory=lambda: secrets.token_hex(8))
     run: int = 0
     whole_since: int = 0

@@ -11,10 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.calibration import CONFIDENCE, ScoreTable
+from aster_cli.config import AlertRule
 from aster_cli.results import FloatArray
 
 LARGEST_SHAPE = 0.9
 """Of a tail; from 1 on its mean is infinite, and so is that of its threshold's estimate."""
+
+
+def frozen_threshold(table: ScoreTable, rule: AlertRule) -> float:
+    """The threshold of a machine by any method but `conformal`: it does not depend on a file."""
+    match rule.method:
+        case "fixed" if rule.threshold is not None:
+            return rule.threshold
+        case "quantile":
+            return table.quantile(rule.alert_budget)
+        case "pot":
+            return pot_threshold(table, rule.alert_budget)
+        case "budget":
+            return budget_threshold(table, rule.alert_budget)
+    raise ValueError(f"no threshold is frozen by {rule.method}")
 
 
 def budget_threshold(table: ScoreTable, share: float) -> float:

@@ -1,5 +1,6 @@
 """Rows above the threshold into alarms and events, by rules that a pencil can check."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aster_cli.alerts import raise_alarms
+from aster_cli.alerts import OPENS, QUIET, AlarmStream, raise_alarms
 from aster_cli.config import AlertRule
 from aster_cli.errors import UsageError
+from tests.ragged_logs import cuts_of
 
 SECOND = 10**9
 
@@ -140,6 +142,50 @@ def test_rules_only_take_alarms_away(
         **rule,
     )
     assert all(mark == "#" for mark, alarm in zip(marks, alarms, strict=True) if alarm == "#")
+
+
+@given(
+    data=st.data(),
+    above=st.lists(st.booleans(), max_size=40),
+    k=st.integers(1, 4),
+    more=st.integers(0, 4),
+    merge_gap=st.none() | st.integers(0, 9),
+    suppress=st.integers(0, 12),
+)
+def test_alarms_are_the_same_however_rows_arrive(
+    data: st.DataObject,
+    above: list[bool],
+    k: int,
+    more: int,
+    merge_gap: int | None,
+    suppress: int,
+) -> None:
+    """One at a time over many runs, or all at once: the rules that look back only."""
+    steps = data.draw(st.lists(st.sampled_from([1, 1, 1, 2, 9]), min_size=len(above), max_size=40))
+    time = np.cumsum(steps[: len(above)])
+    rule = AlertRule(
+        k=k,
+        n=k + more,
+        merge_gap=None if merge_gap is None else float(merge_gap),
+        suppress=float(suppress),
+    )
+    marked = np.array(above, dtype=bool)
+    whole = raise_alarms(marked, time, rule, longest_step=5.0, merge_rows=2)
+    stream = AlarmStream(rule, longest_step=5.0, merge_rows=2)
+    firsts = np.full(len(above), -1)
+    first = -1
+    cuts = data.draw(cuts_of(len(above)))
+    for start, stop in pairwise([0, *cuts, len(above)]):
+        went_on = AlarmStream(rule, longest_step=5.0, merge_rows=2)
+        went_on.restore(stream.snapshot())
+        stream = went_on
+        rows = np.flatnonzero(marked[start:stop]) + start
+        for row, mark in zip(
+            rows.tolist(), stream.follow(marked[start:stop], time[start:stop]), strict=True
+        ):
+            first = row if mark == OPENS else first
+            firsts[row] = -1 if mark == QUIET else first
+    np.testing.assert_array_equal(firsts, whole)
 
 
 @pytest.mark.parametrize(

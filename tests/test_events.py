@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from aster_cli.alerts import AlarmStream
 from aster_cli.attribution import Attribution, attribute
+from aster_cli.config import AlertRule
 from aster_cli.events import EventTracker, event_id
 from aster_cli.results import Event
 from tests.ragged_logs import cuts_of
 
+SECOND = 10**9
 START = datetime(2026, 1, 1)
 SENSORS = ("speed", "load", "heat", "flow", "noise", "level", "tilt")
 
@@ -31,27 +34,28 @@ def follow(
     gap_before: int | None = None,
     cuts: tuple[int, ...] = (),
     finished: bool = True,
-) -> tuple[list[str], list[Event]]:
-    """Follow a drawing of rows, # is anomalous; return the name at every # and the closed events."""
+    rule: AlertRule | None = None,
+) -> tuple[list[str | None], list[Event]]:
+    """Follow a drawing of rows, # is above; return the name at every # and the closed events."""
     tracker = EventTracker(
         ("pump",),
         model_id="0123456789ab",
-        merge_gap=merge_gap,
-        longest_step=5e9,
+        alarms=AlarmStream(rule or AlertRule(), longest_step=5.0 * SECOND, merge_rows=merge_gap),
         seconds_per_unit=1e-9,
         sensors=SENSORS,
     )
     rng = np.random.default_rng(0)
     scores = rng.random(len(marks))
     residual = rng.normal(size=(len(marks), len(SENSORS))).astype(np.float32)
-    clock = np.arange(len(marks), dtype=np.float64) * 1e9
+    clock = np.arange(len(marks)) * SECOND
     if gap_before is not None:
-        clock[gap_before:] += 3600e9
-    names = []
+        clock[gap_before:] += 3600 * SECOND
+    names: list[str | None] = []
+    above = np.array([mark == "#" for mark in marks], dtype=bool)
     for start, stop in itertools.pairwise([0, *cuts, len(marks)]):
-        places = np.array([i for i in range(start, stop) if marks[i] == "#"], dtype=np.int64)
+        places = np.flatnonzero(above[start:stop]) + start
         names += tracker.follow(
-            places - start,
+            above[start:stop],
             clock[start:stop],
             timestamps=pl.Series(
                 [START + timedelta(seconds=int(i)) for i in places], dtype=pl.Datetime("us")
@@ -63,6 +67,10 @@ def follow(
     if finished:
         tracker.finish()
     return names, tracker.closed
+
+
+def single_rows() -> AlarmStream:
+    return AlarmStream(AlertRule(), longest_step=5.0, merge_rows=0)
 
 
 def seconds(event: Event) -> tuple[int, int]:
@@ -97,6 +105,21 @@ def test_an_event_near_the_end_is_open(marks: str, is_open: bool) -> None:
     assert len(follow(marks, finished=False)[1]) == (not is_open)
 
 
+def test_rows_that_are_no_alarms_are_in_no_event() -> None:
+    """The threshold alone says too little: the rule has the last word."""
+    names, (event,) = follow("#..###.", rule=AlertRule(k=2, n=2))
+    assert names == [None, None, event.event_id, event.event_id]
+    assert (seconds(event), event.n_rows) == ((4, 5), 2)
+
+
+def test_an_event_ends_where_a_suppressed_one_begins() -> None:
+    """It cannot go on behind it, so it is not open at the end of the log."""
+    rule = AlertRule(suppress=60.0 * SECOND)
+    assert [event.open for event in follow("#.#", rule=rule)[1]] == [True]
+    (event,) = follow("#...#", rule=rule)[1]
+    assert not event.open
+
+
 @given(marks=st.text("#.", max_size=40), data=st.data())
 def test_batches_do_not_change_events(marks: str, data: st.DataObject) -> None:
     """An alarm that changed its name between two runs would be sent out twice."""
@@ -129,10 +152,10 @@ def test_an_event_never_crosses_a_gap(data: st.DataObject) -> None:
 def test_counters_have_no_duration() -> None:
     """Ten strokes are not ten seconds."""
     tracker = EventTracker(
-        (), model_id="m", merge_gap=0, longest_step=5.0, seconds_per_unit=None, sensors=("a",)
+        (), model_id="m", alarms=single_rows(), seconds_per_unit=None, sensors=("a",)
     )
     tracker.follow(
-        np.array([0]),
+        np.array([True]),
         np.array([7.0]),
         timestamps=pl.Series([7]),
         scores=np.array([1.0]),
@@ -157,11 +180,11 @@ def test_an_events_shares_sum_to_one(marks: str) -> None:
 def test_directions_are_weighed_by_share() -> None:
     """One row with a trace of the other sign must not turn an event's arrow round."""
     tracker = EventTracker(
-        (), model_id="m", merge_gap=0, longest_step=5.0, seconds_per_unit=None, sensors=("a", "b")
+        (), model_id="m", alarms=single_rows(), seconds_per_unit=None, sensors=("a", "b")
     )
     residual = np.array([[-3.0, 0.0], [0.1, 5.0]], dtype=np.float32)
     tracker.follow(
-        np.array([0, 1]),
+        np.array([True, True]),
         np.array([0.0, 1.0]),
         timestamps=pl.Series([0, 1]),
         scores=np.ones(2),

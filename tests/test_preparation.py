@@ -18,7 +18,6 @@ from aster_cli.preparation import (
     FEWEST_WINDOWS,
     collect,
     drop_empty_sensors,
-    reference_table,
     sampling_period,
     segments_of,
     skip_incidents,
@@ -159,20 +158,6 @@ def test_training_and_scoring_cut_the_same_segments(log: Any, policy: Any) -> No
     assert firsts == rows.numbers[rows.opens].tolist()
     if segments:
         np.testing.assert_array_equal(np.concatenate([s.values for s in segments]), rows.values)
-
-
-def test_the_reference_tells_every_sensors_distribution() -> None:
-    """Drift is measured against it, in the sensor's own units, machine by machine."""
-    values = np.column_stack((np.arange(101.0), np.full(101, NAN)))
-    values[0, 0] = NAN
-    table = reference_table([series_of(values, machine=("a", "b"))], SCHEMA.sensors)
-    assert table["machine"].to_list() == [["a", "b"]] * 2
-    assert table["rows"].to_list() == [101, 101]
-    assert table["missing"].to_list() == [1, 101]
-    percentiles = table["percentiles"][0]
-    assert len(percentiles) == 101
-    assert (percentiles[0], percentiles[50], percentiles[100]) == (1.0, 50.5, 100.0)
-    assert table["percentiles"][1] is None
 
 
 SECOND = 10**9

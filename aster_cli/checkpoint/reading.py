@@ -22,6 +22,7 @@ from aster_cli.checkpoint.values import (
 )
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import AsterError, ModelDirectoryError
+from aster_cli.reference import REFERENCE_COLUMNS
 from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
 
@@ -46,7 +47,7 @@ def read_card(path: Path) -> ModelCard:
         config,
         _read(path, manifest, "schema.json", lambda data: _json(data, ModelSchema)),
         _read(path, manifest, "training.json", lambda data: _json(data, TrainingRecord)),
-        _read(path, manifest, "reference.parquet", pl.read_parquet),
+        _read(path, manifest, "reference.parquet", _reference),
     )
 
 
@@ -185,6 +186,13 @@ def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]
         return parse(data)
     except (AsterError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
         raise ModelDirectoryError(f"cannot be understood ({error})", where=where) from error
+
+
+def _reference(data: bytes) -> pl.DataFrame:
+    table = pl.read_parquet(data)
+    if table.columns != list(REFERENCE_COLUMNS):
+        raise ValueError(f"its columns are {', '.join(table.columns)}")
+    return table
 
 
 def _json(data: bytes, kind: type[T]) -> T:

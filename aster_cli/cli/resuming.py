@@ -6,16 +6,19 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import polars as pl
 from rich.console import Console
 
 from aster_cli.cli.showing import say_notes
+from aster_cli.config import AlertRule
 from aster_cli.errors import StateError, UsageError
 from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
 from aster_cli.logs.dataset import Dataset, last_run, latest
 from aster_cli.logs.writers import STDOUT, SUFFIXES
 from aster_cli.render.progress import scoring_progress
 from aster_cli.render.scores import late_rows, unknown_machines
+from aster_cli.results import Snapshot
 from aster_cli.state import State, StateDirectory
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ class Resumption:
         state: The state directory.
         target: The directory of the scores.
         delay: See `aster_cli.incremental.IncrementalScorer`.
+        rule: When a score becomes an alarm.
         rescore: Whether to start anew.
         compact: Whether to make one part of all.
         device: What to score on.
@@ -42,6 +46,7 @@ class Resumption:
     state: Path
     target: Path
     delay: float
+    rule: AlertRule
     rescore: bool
     compact: bool
     device: str
@@ -115,7 +120,7 @@ def resume(
 
             detector = Detector.load(asked.model)
             scorer = detector.incremental_scorer(
-                log, state.lanes, delay=asked.delay, device=asked.device
+                log, state.lanes, delay=asked.delay, device=asked.device, rule=asked.rule
             )
             written, whole_since = _write(dataset, state, scorer.tables(advance), asked.compact)
         if written or scorer.changed:
@@ -132,6 +137,7 @@ def resume(
 
 def _begin(asked: Resumption, home: StateDirectory) -> State:
     """The state to go on from; a new one is written, and the target made its own, before any part."""
+    rule = msgspec.to_builtins(asked.rule)
     try:
         found = home.read()
     except StateError:
@@ -141,14 +147,21 @@ def _begin(asked: Resumption, home: StateDirectory) -> State:
     if asked.rescore:
         # numbers go on, so that what is scored anew supersedes what was
         run = last_run(asked.target) if found is None else found.run
-        state = State(asked.model_id, run=run)
+        state = State(asked.model_id, rule=rule, run=run)
     else:
-        state = found or State(asked.model_id)
+        state = found or State(asked.model_id, rule=rule)
         if state.model_id != asked.model_id:
             raise StateError(
                 f"is of model {state.model_id}, and {asked.model} is {asked.model_id}",
                 where=str(asked.state),
                 hint="give the model it is of, or start anew with --rescore",
+            )
+        if state.rule != rule:
+            raise StateError(
+                f"draws alarms by another rule, {_told(state.rule)}",
+                where=str(asked.state),
+                hint="give the same one, use `aster threshold` on the scores, or start anew with "
+                "--rescore",
             )
         Dataset(asked.target, state.dataset).check(state.run)
     if state is not found:
@@ -157,6 +170,13 @@ def _begin(asked: Resumption, home: StateDirectory) -> State:
     dataset.claim()
     dataset.drop_before(state.whole_since)  # where the last run was killed before it did
     return state
+
+
+def _told(rule: Snapshot) -> str:
+    """A rule in the words of its flags, but for what is left as it is by default."""
+    usual = msgspec.to_builtins(AlertRule())
+    changed = {name: value for name, value in rule.items() if value != usual.get(name)}
+    return ", ".join(f"{name} {value}" for name, value in changed.items()) or "the default one"
 
 
 def _write(

@@ -5,12 +5,13 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
+from aster_cli.cli.alerting import alert_rule
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
 from aster_cli.cli.resuming import Resumption, require_sense, resume
@@ -20,10 +21,14 @@ from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_log, open_writer
 from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.findings import finding_notes
 from aster_cli.render.progress import scoring_progress
 from aster_cli.render.scores import score_summary, unknown_machines
 
-ANOMALIES_FOUND = 1
+if TYPE_CHECKING:
+    from aster_cli.scoring import ScoreSummary
+
+ANOMALIES_FOUND, DRIFTED = 1, 6
 
 
 def score(
@@ -86,11 +91,24 @@ def score(
         options.flag("--compact", help="With --state: make one part of all parts of -o."),
     ] = False,
     report: options.Report = None,
+    threshold_method: options.ThresholdMethodName = "quantile",
+    threshold: options.Threshold = None,
+    alert_budget: options.AlertBudgetNow = None,
+    k_of_n: options.KOfN = None,
+    merge_gap: options.MergeGap = None,
+    suppress: options.Suppress = "0",
     exit_code: Annotated[
         bool,
         options.flag(
             "--exit-code",
             help="Exit with 1 when anomalies were found; with --state, when an event is new.",
+        ),
+    ] = False,
+    fail_on_drift: Annotated[
+        bool,
+        options.flag(
+            "--fail-on-drift",
+            help="Exit with 6 when the log is not what the model was trained on.",
         ),
     ] = False,
     device: options.Device = "auto",
@@ -119,6 +137,21 @@ def score(
     from aster_cli.report import Report, RowCollector
 
     card = read_card(model)
+    rule = alert_rule(
+        card,
+        method=threshold_method,
+        threshold=threshold,
+        alert_budget=alert_budget,
+        k_of_n=k_of_n,
+        merge_gap=merge_gap,
+        suppress=suppress,
+    )
+    if rule.method == "conformal":
+        raise UsageError(
+            "conformal ranks all rows of a file, and rows are scored as they come",
+            where="--threshold-method",
+            hint="score first, then `aster threshold SCORES --threshold-method conformal`",
+        )
     on_terminal = output is None and (json or sys.stdout.isatty())
     target = None if on_terminal else output or "-"
     if target is not None:
@@ -136,6 +169,8 @@ def score(
         input_format=input_format,
         allow_missing_sensors=allow_missing_sensors,
     )
+    summary: ScoreSummary
+    timeline = None
     if state is not None:
         asked = Resumption(
             model=model,
@@ -143,52 +178,58 @@ def score(
             state=state,
             target=Path(str(output)),
             delay=parse_period(delay, "--delay") or 0.0,
+            rule=rule,
             rescore=rescore,
             compact=compact,
             device=device,
         )
-        run, name = resume(asked, open_it, console)
-        if json:
-            show_json({"model_id": card.manifest.model_id, **asdict(run)})
-        elif run.rows:
-            console.print(score_summary(run, name=name))
-        if exit_code and run.opened:
-            raise typer.Exit(ANOMALIES_FOUND)
-        return
-    with open_it() as log:
-        _require_other(target, log)
-        say_notes(console, log.notes)
-        collector = RowCollector() if report else None
-        with (
-            open_writer(target, output_format=output_format, raw_csv=raw_csv)
-            if target
-            else nullcontext() as out,
-            scoring_progress(console, log) as advance,
-        ):
-            # torch and all that comes with it: only from here on
-            from aster_cli.detector import Detector
+        summary, name = resume(asked, open_it, console)
+        alarming = bool(summary.opened)
+    else:
+        with open_it() as log:
+            _require_other(target, log)
+            say_notes(console, log.notes)
+            name = log.name
+            collector = RowCollector() if report else None
+            with (
+                open_writer(target, output_format=output_format, raw_csv=raw_csv)
+                if target
+                else nullcontext() as out,
+                scoring_progress(console, log) as advance,
+            ):
+                # torch and all that comes with it: only from here on
+                from aster_cli.detector import Detector
 
-            scorer = Detector.load(model).scorer(log, device)
-            # a row out for every row in: merged rows, too, come out each for itself
-            watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
-            for table in scorer.tables():
-                if out is not None:
-                    out.write(table)
-                watched.take(table)
-                if collector is not None:
-                    collector.take(table)
-                advance(len(table))
-        summary = scorer.summary
-        if report and collector is not None:
-            rows = collector.rows(summary.events)
-            Report(log.name, rows, log=log, columns=columns, time=time, card=card).write(report)
-    say_notes(console, unknown_machines(summary.unknown_machines))
+                scorer = Detector.load(model).scorer(log, device, rule=rule)
+                # a row out for every row in: merged rows, too, come out each for itself
+                watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
+                for table in scorer.tables():
+                    if out is not None:
+                        out.write(table)
+                    watched.take(table)
+                    if collector is not None:
+                        collector.take(table)
+                    advance(len(table))
+            summary, timeline = scorer.summary, watched.timeline()
+            if report and collector is not None:
+                rows = collector.rows(summary.events)
+                Report(name, rows, log=log, columns=columns, time=time, card=card).write(report)
+        say_notes(console, unknown_machines(summary.unknown_machines))
+        alarming = bool(summary.events)
+    findings = finding_notes(
+        summary.findings,
+        period=card.schema.period,
+        in_seconds=card.schema.log.seconds_per_unit is not None,
+    )
+    say_notes(console, findings)
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
-    else:
+    elif summary.rows:
         shown = stdout_console(no_color=no_color) if on_terminal else console
-        shown.print(score_summary(summary, name=log.name, timeline=watched.timeline()))
-    if exit_code and summary.events:
+        shown.print(score_summary(summary, name=name, timeline=timeline))
+    if fail_on_drift and summary.findings:
+        raise typer.Exit(DRIFTED)
+    if exit_code and alarming:
         raise typer.Exit(ANOMALIES_FOUND)
 
 

@@ -1,7 +1,6 @@
 """``aster threshold``: another alert rule on scores that are there already."""
 
 import sys
-from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -9,25 +8,16 @@ from typing import Annotated
 
 import typer
 
-from aster_cli.checkpoint import ModelSchema, read_calibration, read_card
+from aster_cli.checkpoint import read_calibration, read_card
 from aster_cli.cli import options
-from aster_cli.cli.durations import parse_length
+from aster_cli.cli.alerting import alert_rule
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.cli.targets import require_agreeing
-from aster_cli.config import AlertRule, ThresholdMethod
-from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import ScoresFile, open_writer
 from aster_cli.relabelling import Relabeller
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.scores import score_summary
-
-METHODS_OF: dict[str, tuple[ThresholdMethod, ...]] = {
-    "threshold": ("fixed",),
-    "alert_budget": ("quantile", "pot", "budget"),
-    "fdr": ("conformal",),
-}
-"""The threshold methods that a setting means something to."""
 
 
 def threshold(
@@ -61,21 +51,16 @@ def threshold(
     """Draw alarms anew from a scores file, by another rule: nothing is trained or scored."""
     console = stderr_console(no_color=no_color, quiet=quiet or json)
     card = read_card(model)
-    given = {
-        name: value
-        for name, value in (("threshold", threshold), ("alert_budget", alert_budget), ("fdr", fdr))
-        if value is not None
-    }
-    _require_meant(given, threshold_method)
-    k, n = _parse_k_of_n(k_of_n)
-    rule = AlertRule(
+    rule = alert_rule(
+        card,
         method=threshold_method,
-        **{"alert_budget": card.config.alert.alert_budget, **given},
-        k=k,
-        n=n,
-        merge_gap=_length(merge_gap, "--merge-gap", card.schema),
-        min_duration=_length(min_duration, "--min-duration", card.schema) or 0.0,
-        suppress=_length(suppress, "--suppress", card.schema) or 0.0,
+        threshold=threshold,
+        alert_budget=alert_budget,
+        fdr=fdr,
+        k_of_n=k_of_n,
+        merge_gap=merge_gap,
+        min_duration=min_duration,
+        suppress=suppress,
     )
     on_terminal = output is None and (json or sys.stdout.isatty())
     target = None if on_terminal else output or "-"
@@ -101,35 +86,6 @@ def threshold(
     else:
         shown = stdout_console(no_color=no_color) if on_terminal else console
         shown.print(score_summary(summary, name=file.name, timeline=watched.timeline()))
-
-
-def _require_meant(given: Collection[str], method: ThresholdMethod) -> None:
-    """Refuse a flag that the threshold method makes nothing of."""
-    for name in given:
-        if method not in METHODS_OF[name]:
-            raise UsageError(
-                f"means nothing to the method {method}",
-                where=f"--{name.replace('_', '-')}",
-                hint=f"leave it out, or take --threshold-method {' or '.join(METHODS_OF[name])}",
-            )
-    if method == "fixed" and "threshold" not in given:
-        raise UsageError(
-            "fixed needs a threshold", where="--threshold-method", hint="give one with --threshold"
-        )
-
-
-def _parse_k_of_n(text: str | None) -> tuple[int, int]:
-    """K and N of ``K/N``; 1 and 1 keep every row."""
-    if text is None:
-        return 1, 1
-    k, slash, n = text.partition("/")
-    if not (slash and k.strip().isdecimal() and n.strip().isdecimal()):
-        raise UsageError(f"{text!r} is not possible", where="--k-of-n", hint="give K/N, as in 3/5")
-    return int(k), int(n)
-
-
-def _length(text: str | None, flag: str, schema: ModelSchema) -> float | None:
-    return parse_length(text, flag, seconds_per_unit=schema.log.seconds_per_unit)
 
 
 def _hardly_any(relabeller: Relabeller) -> tuple[str, ...]:
