@@ -23,10 +23,18 @@ import pyarrow.parquet
 from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError, StorageError
 from aster_cli.logs import cells
+from aster_cli.logs.arrow_claims import MAGIC, require_modest_ipc
+from aster_cli.logs.json_lines import blocks
+from aster_cli.logs.packing import (
+    BLOCK_BYTES,
+    MOST_COLUMNS,
+    TOO_LONG,
+    Allowance,
+    require_modest_parquet,
+)
 from aster_cli.logs.sources import Source
 
 HEAD_ROWS = 8192
-BLOCK_BYTES = 1 << 20
 DELIMITERS = ",;\t|"
 
 Columns = Mapping[str, pl.DataType]
@@ -103,13 +111,15 @@ class FileReader(LogReader):
 
         Raises:
             StorageError: The file cannot be read.
-            LogFormatError: It is empty, not of its format, or names two columns alike.
+            LogFormatError: It is empty, not of its format, names two columns alike, or has too many.
         """
         self.source = source
         try:
             if source.path.stat().st_size == 0:
                 raise LogFormatError("has no rows", where=source.display_name)
             schema = self._arrow_schema()
+            if len(schema) > MOST_COLUMNS:
+                raise pa.ArrowInvalid(f"has more than {MOST_COLUMNS:,} columns")
             twice = [name for name, count in Counter(schema.names).items() if count > 1]
             if twice:
                 where = source.display_name
@@ -119,6 +129,7 @@ class FileReader(LogReader):
                 [pa.nulls(0, field.type) for field in schema], schema=schema
             )
             self.stored = _frame(nothing).schema
+            self._size = source.path.stat().st_size
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
 
@@ -140,6 +151,8 @@ class FileReader(LogReader):
         if isinstance(error, OSError) and error.errno is not None:
             return StorageError(f"cannot be read ({error.strerror})", where=where)
         first_line = "".join(str(error).splitlines()[:1])
+        if "straddling object" in first_line:
+            first_line = TOO_LONG
         message = "".join(letter for letter in first_line if letter.isprintable())
         if "Empty" in message:
             return LogFormatError("has no rows", where=where)
@@ -152,17 +165,25 @@ class FileReader(LogReader):
     def _frames(self, columns: Columns, rows: int) -> Generator[pl.DataFrame]:
         """Stream some columns as they are stored."""
         rows_done = 0
-        with closing(self._batches(columns, rows)) as batches:
+        with closing(self._pieces(columns, rows)) as pieces:
             while True:
                 try:
-                    batch = next(batches, None)
-                    frame = None if batch is None else _frame(batch)
+                    frame = next(pieces, None)
                 except (pa.ArrowException, OSError, UnicodeError) as error:
                     raise self._translated(error, rows_done) from error
                 if frame is None:
                     return
                 rows_done += frame.height
-                yield from (piece for piece in frame.iter_slices(rows) if piece.height)
+                yield frame
+
+    def _pieces(self, columns: Columns, rows: int) -> Generator[pl.DataFrame]:
+        """Take batches over bit by bit, as far as the file may unpack."""
+        allowance = Allowance(self._size)
+        with closing(self._batches(columns, rows)) as batches:
+            for batch in batches:
+                allowance.take(batch.nbytes, batch.num_rows * max(batch.num_columns, 1))
+                for start in range(0, batch.num_rows, rows):
+                    yield _frame(batch.slice(start, rows))
 
     def _unpacked(self) -> pa.NativeFile:
         return pa.input_stream(str(self.source.path), compression=self.source.compression)
@@ -170,6 +191,7 @@ class FileReader(LogReader):
 
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     """Take a batch over, categories as the text that they stand for."""
+    batch.validate(full=True)  # a file can say that a cell lies where there is none
     categories = pl.selectors.categorical() | pl.selectors.enum()
     return pl.DataFrame(batch).cast({categories: pl.String()})
 
@@ -180,6 +202,8 @@ class CsvReader(FileReader):
     def _arrow_schema(self) -> pa.Schema:
         with self._unpacked() as stream:
             start = stream.read(BLOCK_BYTES).lstrip()
+        if len(start) > BLOCK_BYTES // 2 and b"\n" not in start and b"\r" not in start:
+            raise pa.ArrowInvalid(TOO_LONG)
         header = start.splitlines()[0].decode() if start else ""
         unquoted = re.sub(r'"[^"]*"', "", header)
         self._delimiter = max(DELIMITERS, key=unquoted.count)
@@ -253,12 +277,12 @@ class NdjsonReader(FileReader):
     """One JSON object a line; the first block of lines tells the columns."""
 
     def _arrow_schema(self) -> pa.Schema:
-        with self._unpacked() as stream, self._open(stream, None) as reader:
-            inferred = reader.schema
+        with self._unpacked() as stream:
+            first = next(blocks(stream, BLOCK_BYTES), b"")
         self._types = {
             # Text times of all formats are read alike, so here they stay text.
             field.name: pa.string() if pa.types.is_timestamp(field.type) else field.type
-            for field in inferred
+            for field in self._table(first, None).schema
         }
         return pa.schema(list(self._types.items()))
 
@@ -270,13 +294,14 @@ class NdjsonReader(FileReader):
             )
             for name, dtype in columns.items()
         ]
-        with self._unpacked() as stream, self._open(stream, pa.schema(types)) as reader:
-            yield from reader
+        with self._unpacked() as stream:
+            for block in blocks(stream, BLOCK_BYTES):
+                yield from self._table(block, pa.schema(types)).to_batches()
 
-    def _open(self, stream: pa.NativeFile, schema: pa.Schema | None) -> pa.RecordBatchReader:
-        return pyarrow.json.open_json(
-            stream,
-            read_options=pyarrow.json.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+    def _table(self, block: bytes, schema: pa.Schema | None) -> pa.Table:
+        return pyarrow.json.read_json(
+            pa.BufferReader(block),
+            read_options=pyarrow.json.ReadOptions(block_size=len(block) + 1, use_threads=False),
             parse_options=pyarrow.json.ParseOptions(
                 explicit_schema=schema,
                 unexpected_field_behavior="infer" if schema is None else "ignore",
@@ -299,6 +324,7 @@ class ParquetReader(FileReader):
             return int(file.metadata.num_rows)
 
     def _arrow_schema(self) -> pa.Schema:
+        require_modest_parquet(self.source.path)
         return pyarrow.parquet.read_schema(self.source.path)
 
     def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
@@ -310,6 +336,8 @@ class ArrowReader(FileReader):
     """Arrow IPC, the file layout (also called Feather) or the stream layout."""
 
     def _arrow_schema(self) -> pa.Schema:
+        with pa.memory_map(str(self.source.path)) as file:
+            require_modest_ipc(file)
         with pa.OSFile(str(self.source.path)) as file:
             return self._open(file, None).schema
 
@@ -326,7 +354,7 @@ class ArrowReader(FileReader):
         self, file: pa.NativeFile, fields: list[int] | None
     ) -> pyarrow.ipc.RecordBatchFileReader | pyarrow.ipc.RecordBatchStreamReader:
         options = pyarrow.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-        is_file = file.read(6) == b"ARROW1"
+        is_file = file.read(len(MAGIC)) == MAGIC
         file.seek(0)
         open_ = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
         return open_(file, options=options)

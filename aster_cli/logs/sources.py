@@ -130,14 +130,18 @@ def _expand(path: str) -> Iterator[Path]:
 
 
 def _logs_below(directory: Path) -> Iterator[Path]:
-    """Yield the files with a known suffix; hidden ones and model directories are passed over."""
+    """Yield the files with a known suffix; hidden ones and model directories are passed over.
+
+    So are pipes and devices: whoever means one names it.
+    """
     for folder, subfolders, names in os.walk(directory, onerror=_refuse_folder):
         subfolders[:] = [
             name for name in subfolders if name[0] not in "._" and not name.endswith(PRODUCTS)
         ]
         for name in names:
-            if name[0] not in "._" and _format_of(Path(name)) is not None:
-                yield Path(folder, name)
+            file = Path(folder, name)
+            if name[0] not in "._" and _format_of(file) is not None and file.is_file():
+                yield file
 
 
 def _refuse_folder(error: OSError) -> None:

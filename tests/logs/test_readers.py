@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from aster_cli.errors import LogFormatError, StorageError
-from aster_cli.logs.readers import BLOCK_BYTES, HEAD_ROWS, LogReader, open_reader
+from aster_cli.logs.packing import BLOCK_BYTES
+from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.sources import find_sources
 
 FORMATS = [

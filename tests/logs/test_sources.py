@@ -161,3 +161,11 @@ def test_a_named_pipe_is_copied(tmp_path):
     assert source.format == "ndjson"
     assert source.path.read_bytes() == content
     remove_temporary([source])
+
+
+def test_a_directory_is_searched_for_files_only(tmp_path):
+    # A pipe among them would be waited on for ever.
+    (tmp_path / "log.csv").write_text("a\n1\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    assert [source.path.name for source in find_sources([str(tmp_path)])] == ["log.csv"]
