@@ -18,6 +18,7 @@ from aster_cli.scoring import WindowReader
 
 NO_BACKBONE = "none"
 _NORMAL = "normal."  # prefix of what normal windows are, among the kept arrays
+WHITENING = ("sensors", "together", "alone", "weight")
 _LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
 
 
@@ -78,9 +79,7 @@ class Blueprint:
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         stored = own.pop(f"{_NORMAL}windows")
-        whitening = Whitening(
-            *(own.pop(f"{_NORMAL}whitening.{part}") for part in ("sensors", "alone", "together"))
-        )
+        whitening = Whitening(*(own.pop(f"{_NORMAL}whitening.{part}") for part in WHITENING))
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log

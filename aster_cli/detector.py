@@ -59,6 +59,7 @@ from aster_cli.preparation import (
     segments_of,
     skip_incidents,
     split_time,
+    two_valued_sensors,
 )
 from aster_cli.reference import Reference, reference_table
 from aster_cli.results import MachineId, Segment, Series, Snapshot
@@ -183,12 +184,13 @@ class Detector:
             return keep(network, normal)
 
         # calibrated before the network sees the rows that it is calibrated on
-        early = NormalWindows.fit(parts.train).to(device)
+        states = two_valued_sensors(series)
+        early = NormalWindows.fit(parts.train, states).to(device)
         reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
         held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
         blocks = read_blocks(reader, early, parts.train, schema.stride)
         calibration = calibrate(held_out, blocks, schema, config)
-        whole = NormalWindows.fit(parts.everything).to(device)
+        whole = NormalWindows.fit(parts.everything, states).to(device)
         trained = run("refit", parts.everything, whole, parts.everything.none())
         checkpoint = Checkpoint(
             config=config,

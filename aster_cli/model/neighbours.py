@@ -56,8 +56,15 @@ class NormalWindows(nn.Module):
         self.whitening = whitening
 
     @classmethod
-    def fit(cls, windows: TrainingWindows) -> "NormalWindows":
-        """Store windows spread evenly over the log, and learn the residuals of its blocks."""
+    def fit(
+        cls, windows: TrainingWindows, two_valued: NDArray[np.bool_] | None = None
+    ) -> "NormalWindows":
+        """Store windows spread evenly over the log, and learn the residuals of its blocks.
+
+        Args:
+            windows: Of the log.
+            two_valued: See `Whitening.fit`.
+        """
         stored = torch.from_numpy(windows.evenly(STORED_WINDOWS))
         _, size, n_sensors = stored.shape
         plain = Whitening.plain(size, n_sensors)
@@ -67,7 +74,8 @@ class NormalWindows(nn.Module):
             others = cls(torch.from_numpy(windows.some(outside, STORED_WINDOWS)), plain)
             residuals.append(others.residual(torch.from_numpy(windows.some(inside, n_asked))))
         # a log too short for blocks tells nothing of residuals: they count as they are
-        return cls(stored, Whitening.fit(torch.cat(residuals)) if residuals else plain)
+        whitening = Whitening.fit(torch.cat(residuals), two_valued) if residuals else plain
+        return cls(stored, whitening)
 
     def blocks(self, windows: TrainingWindows) -> list["Block"]:
         """The log's blocks, each with what the others expect; one of all, where it is too short."""

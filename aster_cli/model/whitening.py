@@ -1,14 +1,17 @@
 """From residuals to novelty: how far a window is from what was expected, in units of what is usual.
 
 A residual is measured in Mahalanobis lengths (Mahalanobis, 1936), under the second moments of the
-residuals that normal windows have *from other stretches of time*. There are two of them, and their
+residuals that normal windows have *from other stretches of time*. There are three of them, and their
 geometric mean counts:
 
-* every sensor *alone*, whitened over the rows of a window. What drifts is off by much the same in all
-  rows of a normal window, so such an offset counts little; a course that no normal window takes
-  counts much;
-* the sensors *together*, whitened among themselves first, so that those which always move together
-  count as one, and then over rows in the same way.
+* *row by row*, whitened among the sensors, so that those which always move together count as one;
+* the sensors *together*, whitened in the same way and then each over the rows of a window. What drifts
+  is off by much the same in all rows of a normal window, so such an offset counts little; a course
+  that no normal window takes counts much;
+* every sensor *alone*, whitened over rows only.
+
+A sensor that has shown two values only is a state or a command. It says in which regime the others
+are, and how often it is switched is no measure of how new that is: it counts less.
 """
 
 from typing import NamedTuple
@@ -25,6 +28,9 @@ DIAGONAL, ISOTROPIC = 0.02, 0.3
 ROW_SHARE, LEVEL_SHARE = 0.1, 0.1
 """How much of a sensor's mean variance, and of that of all sensors, is added over rows."""
 
+TWO_VALUED_WEIGHT = 0.5
+"""Of the whitened residual of a sensor that has shown two values only."""
+
 SMALLEST_SQUARE = 1e-4
 """Of residuals, in squared scaled units: sensors at rest give none of their own."""
 
@@ -35,15 +41,14 @@ class Novelty(NamedTuple):
     Shrinkage keeps it below 1 where residuals are much alike: offsets that drift, one loud sensor.
     """
 
-    alone: Float[Tensor, "batch time sensor"]
+    by_row: Float[Tensor, "batch time sensor"]
     together: Float[Tensor, "batch time sensor"]
+    alone: Float[Tensor, "batch time sensor"]
 
     def square(self) -> Float[Tensor, " batch"]:
-        """A window's mean square: the geometric mean of both lengths' own."""
-        alone, together = (
-            part.square().mean(dim=(1, 2)).clamp_min(SMALLEST_SQUARE) for part in self
-        )
-        return (alone * together).sqrt()
+        """A window's mean square: the geometric mean of the three lengths' own."""
+        squares = [part.square().mean(dim=(1, 2)).clamp_min(SMALLEST_SQUARE) for part in self]
+        return torch.stack(squares).log().mean(dim=0).exp()
 
 
 class Whitening(nn.Module):
@@ -51,47 +56,66 @@ class Whitening(nn.Module):
 
     Args:
         sensors: Among sensors.
-        alone: Of each sensor over rows.
-        together: The same, after `sensors`.
+        together: Of each sensor over rows, after `sensors`.
+        alone: Of each sensor over rows, and nothing before.
+        weight: Of each sensor, in all three lengths.
     """
 
     sensors: Tensor
-    alone: Tensor
     together: Tensor
+    alone: Tensor
+    weight: Tensor
 
     def __init__(
         self,
         sensors: Float[Tensor, "sensor sensor"],
-        alone: Float[Tensor, "sensor time time"],
         together: Float[Tensor, "sensor time time"],
+        alone: Float[Tensor, "sensor time time"],
+        weight: Float[Tensor, " sensor"],
     ) -> None:
         super().__init__()
         self.register_buffer("sensors", sensors.contiguous())
-        self.register_buffer("alone", alone.contiguous())
         self.register_buffer("together", together.contiguous())
+        self.register_buffer("alone", alone.contiguous())
+        self.register_buffer("weight", weight.contiguous())
 
     @classmethod
     def plain(cls, size: int, n_sensors: int) -> "Whitening":
         """Residuals as they are."""
         rows = torch.eye(size).expand(n_sensors, -1, -1)
-        return cls(torch.eye(n_sensors), rows, rows)
+        return cls(torch.eye(n_sensors), rows, rows, torch.ones(n_sensors))
 
     @classmethod
-    def fit(cls, residuals: Float[Tensor, "window time sensor"]) -> "Whitening":
-        """Learn what is usual from the residuals of normal windows."""
+    def fit(
+        cls,
+        residuals: Float[Tensor, "window time sensor"],
+        two_valued: NDArray[np.bool_] | None = None,
+    ) -> "Whitening":
+        """Learn what is usual from the residuals of normal windows.
+
+        Args:
+            residuals: From what other stretches of time expect.
+            two_valued: ``(sensor,)`` those that have shown two values only; None where none has.
+        """
         sensors = _among_sensors(residuals)
         gain = float(sensors.square().sum(dim=0).mean())
+        weight = torch.ones(residuals.shape[2])
+        if two_valued is not None:
+            weight[torch.from_numpy(two_valued)] = TWO_VALUED_WEIGHT
         return cls(
             sensors,
-            _over_rows(residuals, SMALLEST_SQUARE),
             _over_rows(residuals @ sensors, SMALLEST_SQUARE * gain),
+            _over_rows(residuals, SMALLEST_SQUARE),
+            weight,
         )
 
     def forward(self, residual: Float[Tensor, "batch time sensor"]) -> Novelty:
         """Whiten residuals."""
+        by_row = residual @ self.sensors
         return Novelty(
-            torch.einsum("btc,cts->bsc", residual, self.alone),
-            torch.einsum("btc,cts->bsc", residual @ self.sensors, self.together),
+            by_row * self.weight,
+            torch.einsum("btc,cts->bsc", by_row, self.together) * self.weight,
+            torch.einsum("btc,cts->bsc", residual, self.alone) * self.weight,
         )
 
     def without(self, absent: NDArray[np.int64]) -> "Whitening":
@@ -101,19 +125,21 @@ class Whitening(nn.Module):
         """
         n_sensors = len(self.sensors)
         present = torch.from_numpy(np.setdiff1d(np.arange(n_sensors), absent))
-        share = (n_sensors / len(present)) ** 0.5
         full = self.sensors.double()
         shrunk = torch.linalg.inv(full @ full)
         marginal = _inverse_root(shrunk[present][:, present])
-        sensors = torch.zeros_like(self.sensors)
-        sensors[present.unsqueeze(1), present] = marginal
         # bound to absent ones, a sensor had less of its own before than it has now
         second = _unshrunk(shrunk)
         before = (full @ second @ full).diagonal()[present]
         now = (marginal.double() @ second[present][:, present] @ marginal.double()).diagonal()
-        scale = torch.zeros(n_sensors)
-        scale[present] = (share * (before / now.clamp_min(1e-12)).sqrt()).float()
-        return Whitening(sensors, self.alone * share, self.together * scale.view(-1, 1, 1))
+        sensors = torch.zeros_like(self.sensors)
+        sensors[present.unsqueeze(1), present] = (
+            marginal * (before / now.clamp_min(1e-12)).sqrt().float()
+        )
+        weight = torch.zeros(n_sensors)
+        weight[present] = self.weight[present]
+        weight *= self.weight.norm() / weight.norm()
+        return Whitening(sensors, self.together, self.alone, weight)
 
 
 def _among_sensors(

@@ -77,16 +77,17 @@ def test_undisplaced_rows_are_untouched(network: AsterNetwork) -> None:
 @torch.no_grad()
 def test_the_radius_is_as_drawn(network: AsterNetwork) -> None:
     """Within the documented range, log-uniform, and as long as novelty is: the root mean square over
-    a segment, whitened alone and together. In plain units a pseudo-anomaly could hide in a sensor
+    a segment, whitened in all three ways. In plain units a pseudo-anomaly could hide in a sensor
     that wanders anyway."""
     windows = tiny_windows(2000)
     generated, _, rows = generate(network, windows)
-    alone, together = (
+    squares = [
         part.square().mean(dim=2).sum(dim=1) / rows.sum(dim=1)
         for part in NORMAL.whitening(generated - windows)
-    )
+    ]
+    radius = torch.stack(squares).log().mean(dim=0) / 2.0
     low, high = RADII
-    place = (0.25 * (alone * together).log() - np.log(low)) / np.log(high / low)
+    place = (radius - np.log(low)) / np.log(high / low)
     torch.testing.assert_close(place.sort().values, torch.linspace(0, 1, 2000), rtol=0, atol=0.05)
     assert place.min() > -0.001
     assert place.max() < 1.001

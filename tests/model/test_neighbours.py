@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli.model import neighbours
@@ -90,9 +91,9 @@ def test_very_wide_logs_give_fewer_windows_of_a_block(monkeypatch: pytest.Monkey
     asked: list[int] = []
     fit = Whitening.fit
 
-    def counted(residuals: Tensor) -> Whitening:
+    def counted(residuals: Tensor, two_valued: NDArray[np.bool_] | None) -> Whitening:
         asked.append(len(residuals))
-        return fit(residuals)
+        return fit(residuals, two_valued)
 
     monkeypatch.setattr(Whitening, "fit", counted)
     windows = log(noise(400, (1.0, 1.0, 1.0)))

@@ -1,11 +1,13 @@
 """What a residual is worth: roots that whiten what is usual, and the length that comes of them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from aster_cli.model.whitening import SMALLEST_SQUARE, Novelty, Whitening
+from aster_cli.model.whitening import SMALLEST_SQUARE, TWO_VALUED_WEIGHT, Novelty, Whitening
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_residuals
 
 FITTED = Whitening.fit(tiny_residuals())
@@ -31,22 +33,22 @@ def by_hand(values: list[list[float]]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_the_square_is_the_geometric_mean_of_both_lengths() -> None:
-    """By hand: half of the elements 3 and half 1 have a mean square of 5; with one of 20, that is
-    10. Neither length alone can say that a window is normal or that it is not."""
-    alone = torch.ones(1, WINDOW_SIZE, N_SENSORS)
-    alone[:, ::2] = -3.0
-    together = torch.full_like(alone, 20.0**0.5)
-    assert Novelty(alone, together).square().tolist() == pytest.approx([10.0])
-    assert Novelty(together, alone).square().tolist() == pytest.approx([10.0])
+def test_the_square_is_the_geometric_mean_of_the_three_lengths() -> None:
+    """By hand: half of the elements 3 and half 1 have a mean square of 5; with one of 20 and one of
+    80, that is 20. No length alone can say that a window is normal or that it is not."""
+    five = torch.ones(1, WINDOW_SIZE, N_SENSORS)
+    five[:, ::2] = -3.0
+    parts = five, torch.full_like(five, 20.0**0.5), torch.full_like(five, 80.0**0.5)
+    for order in itertools.permutations(parts):
+        assert Novelty(*order).square().tolist() == pytest.approx([20.0])
 
 
 def test_a_window_met_before_is_no_infinity() -> None:
     """A log that replays itself has no novelty; one window of it must not drown all others' mean,
-    nor one length of nothing the other length."""
+    nor one length of nothing the other lengths."""
     none, some = torch.zeros(1, WINDOW_SIZE, N_SENSORS), torch.ones(1, WINDOW_SIZE, N_SENSORS)
-    assert Novelty(none, none).square().item() == pytest.approx(SMALLEST_SQUARE)
-    assert Novelty(none, some).square().item() == pytest.approx(SMALLEST_SQUARE**0.5)
+    assert Novelty(none, none, none).square().item() == pytest.approx(SMALLEST_SQUARE)
+    assert Novelty(none, some, some).square().item() == pytest.approx(SMALLEST_SQUARE ** (1 / 3))
 
 
 def test_plain_is_residuals_as_they_are() -> None:
@@ -97,22 +99,37 @@ def test_together_is_alone_once_sensors_are_whitened() -> None:
     residuals = tiny_residuals()
     white = residuals @ FITTED.sensors
     torch.testing.assert_close(FITTED.together, Whitening.fit(white).alone)
-    first = Whitening(torch.eye(N_SENSORS), FITTED.together, FITTED.together)
-    torch.testing.assert_close(FITTED(residuals).together, first(white).alone)
+    torch.testing.assert_close(FITTED(residuals).by_row, white)
+    second = Whitening(torch.eye(N_SENSORS), FITTED.together, FITTED.together, FITTED.weight)
+    torch.testing.assert_close(FITTED(residuals).together, second(white).alone)
+
+
+def test_a_sensor_of_two_values_counts_less_in_every_length() -> None:
+    """A command is switched now and then; how seldom is no measure of how odd that is. The others
+    keep what they count."""
+    residuals = tiny_residuals()
+    marked = Whitening.fit(residuals, np.array([False, True, False]))(residuals)
+    for part, whole in zip(marked, FITTED(residuals), strict=True):
+        torch.testing.assert_close(part[:, :, 1], TWO_VALUED_WEIGHT * whole[:, :, 1])
+        torch.testing.assert_close(part[:, :, ::2], whole[:, :, ::2])
 
 
 @pytest.mark.parametrize("deviation", [0.1, 10.0])
 def test_normal_residuals_have_a_novelty_of_about_one(deviation: float) -> None:
-    """In any unit. Of sensors and rows that are all alike, 1 over 1 + 0.1 + 0.1 is left."""
+    """In any unit. Of sensors and rows that are all alike, 1 over 1 + 0.1 + 0.1 is left, and over
+    1 + 0.3 where sensors alone are whitened."""
     residuals = noise(deviation, deviation, deviation)
-    for part in Whitening.fit(residuals)(residuals):
+    by_row, together, alone = Whitening.fit(residuals)(residuals)
+    assert by_row.square().mean().item() == pytest.approx(1.0 / 1.3, rel=0.01)
+    for part in (together, alone):
         assert part.square().mean().item() == pytest.approx(1.0 / 1.2, rel=0.01)
 
 
 def test_roots_are_symmetric() -> None:
     """Every value stays at its sensor and row, so that a token hears of its own rows and a change
     of time's direction is no change of novelty. A root of triangles would smear them one way."""
-    for name, root in FITTED.state_dict().items():
+    for name in ("sensors", "together", "alone"):
+        root = FITTED.state_dict()[name]
         torch.testing.assert_close(root, root.mT, msg=name)
         assert (torch.linalg.eigvalsh(root) > 0).all(), name
 
@@ -159,9 +176,12 @@ def test_an_offset_that_is_usual_counts_less_than_a_course_that_is_not(bound: bo
     usual = whitening(one_window(1.0, 0.0, 0.0))
     for course in (1.0 - 2.0 * (row % 2), torch.sign(row - WINDOW_SIZE / 2 + 0.5)):
         news = whitening(one_window(course, 0.0, 0.0))
-        assert news.square() > 4.0 * usual.square()
-        for part, usual_part in zip(news, usual, strict=True):
+        assert news.square() > 2.0 * usual.square()
+        for name in ("together", "alone"):
+            part, usual_part = getattr(news, name), getattr(usual, name)
             assert part.square().sum() > 2.0 * usual_part.square().sum()
+        # row by row an offset counts in full: steady faults are offsets too
+        torch.testing.assert_close(news.by_row.square().sum(), usual.by_row.square().sum())
 
 
 def test_a_log_at_rest_has_a_length_too() -> None:
@@ -183,33 +203,39 @@ def test_arrays_have_one_layout() -> None:
         "sensors": torch.randn(N_SENSORS, N_SENSORS).mT,
         "alone": torch.randn(N_SENSORS, WINDOW_SIZE, WINDOW_SIZE).mT,
         "together": torch.randn(WINDOW_SIZE, WINDOW_SIZE).expand(N_SENSORS, -1, -1),
+        "weight": torch.randn(1).expand(N_SENSORS),
     }
     kept = Whitening(**given).state_dict()
     assert set(kept) == set(given)
     for name, array in given.items():
-        assert not array.is_contiguous()
+        assert array.stride() != kept[name].stride()
         assert kept[name].is_contiguous(), name
         assert torch.equal(kept[name], array), name
 
 
 def test_absent_sensors_leave_the_marginal_of_the_others() -> None:
-    """By hand: of covariance [[1, .9], [.9, 1]] the first sensor alone has variance 1, not the 0.19
-    that it has once the second is known; and the mean is over one sensor, not two."""
-    values, vectors = torch.linalg.eigh(by_hand([[1.0, 0.9], [0.9, 1.0]]))
+    """By hand: of covariance [[1, .5], [.5, 1]], [[1.3, .49], [.49, 1.3]] when shrunk, a whitened
+    sensor has the mean square (1.5 / 1.79 + 0.5 / 0.81) / 2. It has it without the other one too,
+    whatever was bound to that; and the mean is over one sensor, not two."""
+    values, vectors = torch.linalg.eigh(by_hand([[1.3, 0.49], [0.49, 1.3]]))
     root = (vectors * values.rsqrt() @ vectors.T).float()
     rows = torch.randn(2, 3, 3)
-    reduced = Whitening(root, rows, rows).without(np.array([1]))
-    torch.testing.assert_close(reduced.sensors, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
-    torch.testing.assert_close(reduced.alone[0], 2.0**0.5 * rows[0])
+    reduced = Whitening(root, rows, rows, torch.ones(2)).without(np.array([1]))
+    gain = ((1.5 / 1.79 + 0.5 / 0.81) / 2.0) ** 0.5
+    torch.testing.assert_close(reduced.sensors, torch.tensor([[gain, 0.0], [0.0, 0.0]]))
+    torch.testing.assert_close(reduced.weight, torch.tensor([2.0**0.5, 0.0]))
+    assert torch.equal(reduced.alone, rows)
 
 
 def test_absent_sensors_leave_the_others_their_bond() -> None:
-    """Those that remain stay in the order they had, and together as they were."""
+    """Those that remain stay in the order they had, and are whitened as they are without it."""
     reduced = FITTED.without(np.array([0]))
     assert (reduced.sensors[0] == 0.0).all()
     assert (reduced.sensors[:, 0] == 0.0).all()
-    before, after = second_moments(FITTED.sensors), second_moments(reduced.sensors[1:, 1:])
-    torch.testing.assert_close(after, before[1:, 1:], rtol=1e-4, atol=1e-4)
+    values, vectors = torch.linalg.eigh(second_moments(FITTED.sensors)[1:, 1:])
+    root = vectors / values.sqrt() @ vectors.T
+    gains = reduced.sensors[1:, 1:] / root
+    torch.testing.assert_close(gains, gains.mean(dim=0).expand(2, 2), rtol=1e-4, atol=1e-4)
 
 
 def test_absent_sensors_leave_the_mean_square() -> None:
@@ -230,16 +256,17 @@ def test_absent_sensors_were_bound_to_the_others() -> None:
     has all of it. Its rows must not be measured by what it was."""
     residuals = torch.randn(3000, WINDOW_SIZE, 1) + noise(*[0.05] * 10, n=3000)
     whitening = Whitening.fit(residuals)
-    full = whitening(residuals).together.square().mean().item()
+    full = whitening(residuals)
     residuals[:, :, 1:] = 0.0
-    reduced = whitening.without(np.arange(1, 10))(residuals).together.square().mean().item()
-    assert reduced == pytest.approx(full, rel=0.02)
+    reduced = whitening.without(np.arange(1, 10))(residuals)
+    for part, whole in zip(reduced[:2], full[:2], strict=True):
+        assert part.square().mean().item() == pytest.approx(whole.square().mean().item(), rel=0.02)
 
 
 @pytest.mark.parametrize("deviation", [0.0, 1e-4, 1e-2])
 def test_quiet_sensors_are_as_quiet_together_as_alone(deviation: float) -> None:
     """What is too small to count is so in scaled units, also of residuals whitened already."""
     whitening = Whitening.fit(noise(deviation, deviation, deviation, n=3000))
-    alone, together = whitening(torch.ones(1, WINDOW_SIZE, N_SENSORS))
+    _, together, alone = whitening(torch.ones(1, WINDOW_SIZE, N_SENSORS))
     ratio = together.square().mean() / alone.square().mean()
     assert ratio.item() == pytest.approx(1.0, rel=0.1)
