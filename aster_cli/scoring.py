@@ -133,7 +133,7 @@ class WindowReader:
         look like the others; whitened over rows, since an offset that drifts is little of a cause.
         """
         deviation = _standard(actual, knee) - _standard(expected, knee)
-        departures: Tensor = self._normal.whitening(deviation).alone.square().amax(dim=1)
+        departures: Tensor = self._normal.whitening.each_alone(deviation).square().amax(dim=1)
         return departures
 
 

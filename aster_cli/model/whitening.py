@@ -115,8 +115,14 @@ class Whitening(nn.Module):
         return Novelty(
             by_row * self.weight,
             torch.einsum("btc,cts->bsc", by_row, self.together) * self.weight,
-            torch.einsum("btc,cts->bsc", residual, self.alone) * self.weight,
+            self.each_alone(residual),
         )
+
+    def each_alone(
+        self, residual: Float[Tensor, "batch time sensor"]
+    ) -> Float[Tensor, "batch time sensor"]:
+        """Whiten every sensor over rows, whatever the others do."""
+        return torch.einsum("btc,cts->bsc", residual, self.alone) * self.weight
 
     def without(self, absent: NDArray[np.int64]) -> "Whitening":
         """The same for logs that lack some sensors: the others' marginal, at the same mean square.
