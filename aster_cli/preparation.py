@@ -133,7 +133,8 @@ def two_valued_sensors(series: list[Series]) -> NDArray[np.bool_]:
         np.concatenate(column) for column in zip(*(one.values.T for one in series), strict=True)
     ]
     values = np.array([len(np.unique(column[~np.isnan(column)])) for column in columns])
-    return (values == 2) & (values > 2).any()
+    states: NDArray[np.bool_] = (values == 2) & (values > 2).any()
+    return states
 
 
 def sampling_period(series: list[Series], schema: LogSchema, config: TimeConfig) -> float:
