@@ -15,7 +15,9 @@ run inspect sample_data/normal.parquet --id-col pump
 run backbone fetch
 run train sample_data/normal.parquet --id-col pump -o "$DEMO/pumps.aster"
 run inspect "$DEMO/pumps.aster"
-run score sample_data/live.csv -m "$DEMO/pumps.aster" -o "$DEMO/scores.parquet"
+run score sample_data/live.csv -m "$DEMO/pumps.aster" -o "$DEMO/scores.parquet" \
+    --report "$DEMO/report.html"
 run eval sample_data/live.csv --scores "$DEMO/scores.parquet" \
-    --baseline knn --baseline pca --normal sample_data/normal.parquet --id-col pump
+    --baseline knn --baseline pca --normal sample_data/normal.parquet --id-col pump \
+    --report "$DEMO/judged.html"
 run inspect "$DEMO/scores.parquet"

@@ -78,7 +78,7 @@ def tiles(rows: ReportRows, noun: str) -> list[dict[str, str]]:
         (
             "worst severity",
             severity_number(worst),
-            "90 is the highest of normal rows" if worst is None else severity_word(worst),
+            "no event" if worst is None else severity_word(worst),
         ),
         ("events", count(len(rows.events)), f"{still_open} still open" if still_open else ""),
         (

@@ -9,12 +9,14 @@ function draw(tag, attributes = {}, ...children) {
   return element;
 }
 
+const paper = { width: null }; // in print charts are drawn as wide as the paper
 const LEFT = 56; // of every chart's plot, so that they line up
 const RIGHT = 12;
 
 /** An empty chart: its drawing and the place of its plot. */
 function canvas(holder, height, { top = 8, bottom = 34 } = {}) {
-  const width = Math.max(holder.clientWidth, 280);
+  const width = paper.width === null ? Math.max(holder.clientWidth, 280)
+    : paper.width * (holder.closest(".two") ? 0.48 : 1);
   const drawing = draw("svg", {
     viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true", focusable: "false",
   });
@@ -109,30 +111,30 @@ function columnsOf(curve, range, x) {
 function curve(columns, y, name) {
   const group = draw("g", { class: `curve ${name}` });
   const line = [];
-  let run = [];
+  let band = [];
   const close = () => {
-    if (run.some((column) => column.high !== column.low)) {
-      const outline = run.map((column) => [column.x, y(column.high)]);
-      outline.push(...run.toReversed().map((column) => [column.x, y(column.low)]));
+    if (band.some((column) => column.high !== column.low)) {
+      const outline = band.map((column) => [column.x, y(column.high)]);
+      outline.push(...band.toReversed().map((column) => [column.x, y(column.low)]));
       group.append(draw("path", { class: "spread", d: `${path(outline)}Z` }));
     }
-    run = [];
+    band = [];
   };
-  for (const column of columns) {
-    if (column.apart || column.low === undefined) { close(); line.push(null); }
-    if (column.low === undefined) continue;
-    run.push(column);
-    line.push([column.x, y(column.high)]);
-    if (column.high !== column.low) line.push([column.x, y(column.low)], [column.x, y(column.high)]);
-  }
+  columns.forEach((column, place) => {
+    const known = column.low !== undefined;
+    if (column.apart || !known) { close(); line.push(null); }
+    if (!known) return;
+    band.push(column);
+    // a band has its own outline; a line through it would only blacken it
+    if (column.high === column.low) line.push([column.x, y(column.high)]); else line.push(null);
+    const next = columns[place + 1];
+    const alone = line.at(-2) == null && (!next || next.apart || next.low !== next.high);
+    if (alone && column.high === column.low) {
+      group.append(draw("circle", { cx: column.x, cy: y(column.high), r: 1.5 }));
+    }
+  });
   close();
   group.append(draw("path", { class: "line", d: path(line) }));
-  for (let i = 0; i < columns.length; i += 1) { // a lone point has no line
-    const alone = columns[i].low !== undefined
-      && (i === 0 || columns[i].apart || columns[i - 1].low === undefined)
-      && (i + 1 === columns.length || columns[i + 1].apart || columns[i + 1].low === undefined);
-    if (alone) group.append(draw("circle", { cx: columns[i].x, cy: y(columns[i].high), r: 1.5 }));
-  }
   return group;
 }
 

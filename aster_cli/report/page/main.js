@@ -98,12 +98,17 @@ new ResizeObserver(([page]) => {
   drawAll();
 }).observe(document.querySelector("main"));
 
-// on paper there is nothing to open and nothing to wait for
+// on paper there is nothing to scroll to, and less room
 addEventListener("beforeprint", () => {
-  for (const each of document.querySelectorAll("details.chart-table")) each.dataset.was = each.open;
-  for (const each of inOrder()) {
+  paper.width = 700;
+  drawAll();
+  for (const each of panelOf) {
     if (each.panel.isConnected) drawPanel(each);
   }
+});
+addEventListener("afterprint", () => {
+  paper.width = null;
+  drawAll();
 });
 
 limitEvents();

@@ -38,7 +38,9 @@ function inOrder() {
   return [...leading, ...panelOf.filter((each) => !leading.includes(each))];
 }
 
-function drawPanel({ holder, sensor }) {
+function drawPanel(each) {
+  const { holder, sensor } = each;
+  each.width = holder.clientWidth;
   const plot = canvas(holder, PANEL, { top: 6, bottom: 6 });
   const x = scale(view.from, view.to, plot.left, plot.right);
   const range = binsWithin(machineOf(), view.from, view.to);
@@ -67,6 +69,14 @@ const seen = new IntersectionObserver((changes) => {
   }
 }, { rootMargin: "200px" });
 
+/** Draw a panel anew when its place has become wider or narrower. */
+const sized = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    const each = shownPanels.get(target.parentElement);
+    if (each && each.width !== target.clientWidth) drawPanel(each);
+  }
+});
+
 function drawPanels() {
   if (!sensors.length) return;
   const event = view.event === null ? null : given.events[view.event];
@@ -77,11 +87,13 @@ function drawPanels() {
   const before = [...panels.children];
   if (before.length !== wanted.length || before.some((each, i) => each !== wanted[i].panel)) {
     seen.disconnect();
+    sized.disconnect();
     shownPanels.clear();
     panels.replaceChildren(...wanted.map((each) => each.panel));
     for (const each of wanted) {
       each.panel.dataset.place = String(each.place);
       seen.observe(each.panel);
+      sized.observe(each.holder);
     }
   }
   for (const each of shownPanels.values()) drawPanel(each);

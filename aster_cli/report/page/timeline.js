@@ -65,8 +65,10 @@ function drawTimeline() {
   valueAxis(plot, y, roundNumbers(low, high, 4));
   timeAxis(plot, x, view.from, view.to);
   plot.drawing.append(draw("text", { class: "tick", x: plot.left, y: 12 }, "score"));
-  plot.drawing.append(draw("text", { class: "tick faint", x: plot.left + 36, y: 12 },
-    "higher is worse; marks show anomalous rows"));
+  if (plot.width > 520) {
+    plot.drawing.append(draw("text", { class: "tick", x: plot.left + 40, y: 12 },
+      "higher is worse; the marks are anomalous rows"));
+  }
   const inner = clipped(plot);
   inner.append(curve(columns, y, "score"));
   if (machine.threshold !== null) {
