@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 SEEDS ?= 1
 
-.PHONY: help demo test check lint types imports docs bench bench-full bench-report clean
+.PHONY: help demo pictures test check lint types imports docs bench bench-full bench-report clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 
 demo: $(BIN)/.ready  ## Train, score, evaluate and inspect the sample logs.
 	BIN=$(BIN) DEMO=$(DEMO) sh sample_data/demo.sh
+
+pictures: demo  ## Take the pictures of the HTML report in docs/figures; needs Chromium.
+	$(BIN)/python -m tests.report.pictures $(DEMO) docs/figures
 
 test: $(BIN)/.ready  ## Run every test, the slow ones too.
 	$(BIN)/python -m pytest -n 2 --dist loadscope -q

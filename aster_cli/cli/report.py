@@ -94,5 +94,6 @@ def report(
             )
             say_notes(console, log.notes)
         target = output or Path(f"{file.name}.html")
-        Report(file.name, rows, log=log, columns=columns, time=time, card=card).write(target)
+        name = file.name if log is None else log.name
+        Report(name, rows, log=log, columns=columns, time=time, card=card).write(target)
     console.print(f"{plain(target)}: open it in a browser", highlight=False)

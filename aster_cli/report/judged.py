@@ -191,7 +191,8 @@ def _hits(events: Sequence[LabelledEvent], rows: ReportRows, noun: str) -> Any:
         first = "missed"
         if event.first_flagged is not None:
             after = float(rows.time[int(place[event.first_flagged])] - rows.time[start])
-            first = length(after, in_seconds=rows.clock.in_seconds, noun=noun) + " after its start"
+            late = length(after, in_seconds=rows.clock.in_seconds, noun=noun)
+            first = f"{late} after its start" if after else "at its start"
         texts = [rows.clock.text_at(float(rows.time[i])) for i in (start, end)]
         found.append(
             (

@@ -1,6 +1,7 @@
 """The page in a real browser: it draws, it obeys mouse and keyboard, and it complains of nothing."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from aster_cli.logs import Log
 from aster_cli.report import Report
 from tests.report.browser import Browser
-from tests.report.conftest import collected, made_log, made_scores
+from tests.report.conftest import START, collected, made_log, made_scores
 
 ROWS = 40_000
 SPIKES = (slice(1000, 1060), slice(20_000, 20_001), slice(39_000, 39_100))
@@ -42,10 +43,10 @@ def count(page: Browser, selector: str) -> int:
 
 def test_it_draws_and_complains_of_nothing(page: Browser) -> None:
     """No error, no warning, nothing fetched, nothing that its own policy refuses."""
-    drawn: str = page.run(
-        "document.querySelector('#timeline .curve.score .line').getAttribute('d')"
+    drawn: list[str] = page.run(
+        "[...document.querySelectorAll('#timeline .curve.score path')].map((e) => e.attributes.d.value)"
     )
-    assert drawn.count("L") > 100
+    assert sum(path.count("L") for path in drawn) > 100
     assert "NaN" not in page.run("document.querySelector('main').innerHTML")
     assert count(page, "#distribution .bar.anomalous") > 0
     page.run("document.getElementById('sensors').scrollIntoView()")
@@ -150,3 +151,54 @@ def test_on_paper_every_shown_panel_is_drawn(page: Browser, tmp_path: Path) -> N
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     assert count(page, "#panels .curve.actual") == 8
     assert page.complaints == []
+
+
+CLOCKS = {
+    "every 10 ms": pl.Series([START + timedelta(milliseconds=10 * row) for row in range(500)]),
+    "days": pl.Series([(START + timedelta(days=row)).date() for row in range(500)]),
+    "zoned": pl.Series(
+        [START + timedelta(hours=row) for row in range(500)], dtype=pl.Datetime("ns", "UTC")
+    ).dt.convert_time_zone("America/New_York"),
+    "epoch": pl.Series([1_700_000_000_000 + 60_000 * row for row in range(500)]),
+    "months": pl.Series([START + timedelta(days=5 * row) for row in range(500)]),
+    "counter": pl.Series(range(1000, 1500)),
+    "floats": pl.Series([0.1 * row for row in range(500)]),
+    "one row": pl.Series([START]),
+}
+
+
+@pytest.mark.parametrize("times", CLOCKS.values(), ids=CLOCKS)
+def test_every_clock_has_an_axis(
+    times: pl.Series, browser: Browser, tmp_path: Path, opened: Callable[[pl.DataFrame], Log]
+) -> None:
+    """From milliseconds to years, and without a clock at all; at every zoom, without a NaN."""
+    scores = made_scores(len(times), spikes=(slice(60, 70),)).with_columns(times.alias("timestamp"))
+    with opened(made_log(scores, "flow")) as log:
+        Report("log", collected(scores), log=log).write(tmp_path / "page.html")
+    browser.look()
+    browser.open(tmp_path / "page.html")
+    for _ in range(8):
+        assert "NaN" not in browser.run("document.querySelector('main').innerHTML")
+        assert "undefined" not in browser.run("document.querySelector('main').innerHTML")
+        assert browser.run("document.querySelectorAll('#timeline .tick.middle').length") >= 1
+        browser.click("[data-do=closer]")
+    assert browser.complaints == []
+
+
+def test_times_are_those_of_the_log(
+    browser: Browser, tmp_path: Path, opened: Callable[[pl.DataFrame], Log]
+) -> None:
+    """A browser's own time zone must not move a log; neither must summer time."""
+    browser.call("Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
+    for zone, told in ((None, "2024-03-01 00:50"), ("America/New_York", "2024-03-01 00:50")):
+        scores = made_scores(200, spikes=(slice(50, 52),))
+        if zone is not None:
+            scores = scores.with_columns(pl.col("timestamp").dt.replace_time_zone(zone))
+        Report("log", collected(scores)).write(tmp_path / "page.html")
+        browser.open(tmp_path / "page.html")
+        browser.run("document.querySelector('[data-event=\"0\"] button').click()")
+        x, y = browser.place("#timeline", 0.515)
+        browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        browser.frame()
+        assert browser.run("document.getElementById('readout').textContent").startswith(told)
+    browser.call("Emulation.setTimezoneOverride", timezoneId="")

@@ -167,3 +167,34 @@ def test_scripts_cannot_end_the_element_that_they_stand_in() -> None:
     assert {path.stem for path in folder.glob("*.js")} == set(SCRIPTS)
     for name in SCRIPTS:
         assert "</script" not in (folder / f"{name}.js").read_text().lower()
+
+
+def contrast(one: str, other: str) -> float:
+    """How well two colours can be told apart, from 1 to 21, as the WCAG measure it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["light", "dark", "paper"])
+def test_text_and_curves_stand_out(place: int) -> None:
+    """4.5 for text and 3 for what is drawn: readable for weak eyes, and on a projector."""
+    folder = Path(__file__).parents[2] / "aster_cli" / "report" / "page"
+    blocks = re.findall(r":root \{(.*?)\}", (folder / "report.css").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[place]))
+    for ground in ("paper", "panel"):
+        for text in ("ink", "soft", "accent", "raised-ink", "high-ink", "extreme-ink", "threshold"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        drawn = ("actual", "expected", "high", "extreme", "label")
+        for curve in (*drawn, *(f"series-{number}" for number in range(6))):
+            assert contrast(colours[curve], colours[ground]) >= 3.0, (curve, ground)
+    # the severities also differ by lightness, for eyes that do not tell their hues
+    steps = [contrast(colours[name], colours["paper"]) for name in ("raised", "high", "extreme")]
+    assert abs(steps[0] - steps[1]) > 0.6
+    assert abs(steps[1] - steps[2]) > 0.6

@@ -15,6 +15,7 @@ const panelOf = sensors.map((sensor, place) => {
   const part = document.createElement("span");
   part.className = "part";
   const value = document.createElement("output");
+  value.setAttribute("aria-live", "off"); // it follows the pointer
   caption.append(name, part, value);
   const holder = document.createElement("div");
   holder.className = "chart";

@@ -154,8 +154,9 @@ function drawLanes() {
   given.machines.forEach((machine, place) => {
     const top = plot.top + place * LANE;
     const lane = draw("g", { class: "lane" });
-    const letters = 8;
-    const name = machine.name.length > letters ? `${machine.name.slice(0, letters - 1)}…` : machine.name;
+    // names often differ at their ends
+    const name = machine.name.length > 8
+      ? `${machine.name.slice(0, 3)}…${machine.name.slice(-4)}` : machine.name;
     lane.append(draw("title", {}, machine.name));
     if (given.machines.length > 1) {
       lane.append(draw("text", { class: "tick end", x: plot.left - 6, y: top + 15 }, name));
@@ -183,7 +184,7 @@ function drawLanes() {
 
 lanes.addEventListener("click", (event) => {
   const box = lanes.getBoundingClientRect();
-  const lane = Math.floor((event.clientY - box.top - 4) / LANE);
+  const lane = Math.floor((event.clientY - box.top + lanes.scrollTop - 4) / LANE);
   const machine = Math.min(Math.max(lane, 0), given.machines.length - 1);
   const span = machine === view.machine ? view.to - view.from : Infinity;
   const around = lanes.toTime(event.clientX - box.left);
