@@ -157,9 +157,10 @@ def test_batches_do_not_matter(two_machines: pl.DataFrame, tmp_path: Path, batch
 def test_sparklines_are_means_of_equal_stretches(tmp_path: Path) -> None:
     """A stretch without a value has no mean."""
     x = np.arange(ROWS, dtype=float)
-    x[10:20] = np.nan
+    x[5:10] = np.nan
     report = inspect(pl.DataFrame({"step": range(ROWS), "x": x}), tmp_path, batch_rows=13)
-    expected = [np.arange(i, i + 10).mean() for i in range(0, ROWS, 10)]
+    wide = ROWS // BUCKETS
+    expected = [np.arange(i, i + wide).mean() for i in range(0, ROWS, wide)]
     assert list(report.sensors[0].sparkline) == [expected[0], None, *expected[2:]]
 
 
@@ -395,3 +396,18 @@ def test_inspecting_needs_no_torch() -> None:
         "sys.exit(sum(name in sys.modules for name in ('torch', 'transformers', 'sklearn')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("size", [1, 5, 12])
+def test_a_timeline_tells_which_sensors_when(scores: pl.DataFrame, size: int) -> None:
+    """However the rows come: each sensor's mean share of the anomalous rows of a stretch."""
+    watched = ScoreTimeline(len(scores))
+    for batch in scores.iter_slices(size):
+        watched.take(batch)
+    timeline = watched.timeline()
+    flow, heat = timeline.sensors
+    assert (flow.sensor, heat.sensor) == ("flow", "heat")
+    places = [place for place, rows in enumerate(timeline.anomalies) if rows]
+    assert [flow.share[place] for place in places] == pytest.approx([0.75, 0.5, 1.0])
+    assert [heat.share[place] for place in places] == pytest.approx([0.25, 0.5, 0.0])
+    assert sum(share is not None for share in flow.share) == 3

@@ -12,13 +12,15 @@ from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import say_notes, show_json
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
-from aster_cli.inspection import LogReport, incident_table, inspect_log, inspect_scores
+from aster_cli.inspection import LogReport, incident_table, inspect_scores, survey
 from aster_cli.logs import is_scores_file, open_log, open_writer
 from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report
+from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import scores_report
+from aster_cli.render.sensors import sensor_charts
 
 Kind = Literal["a model", "scores", "log"]
 
@@ -36,6 +38,15 @@ def inspect(
     sensors: options.Sensors = None,
     exclude_cols: options.ExcludeCols = None,
     label_col: options.LabelCol = "label",
+    sensor: Annotated[
+        list[str] | None,
+        options.flag(
+            "--sensor",
+            metavar="NAME",
+            help="Plot this sensor of a log, each machine by itself; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     incidents: Annotated[
         Path | None,
         options.flag(
@@ -56,8 +67,10 @@ def inspect(
     shown = stdout_console(no_color=no_color)
     path = Path(paths[0])
     kind = _kind(paths, input_format)
-    if incidents is not None and kind != "log":
-        raise UsageError(f"has no say here: {paths[0]!r} is {kind}", where="--incidents")
+    given = {"--incidents": incidents is not None, "--sensor": sensor is not None}
+    needless = [name for name, is_given in given.items() if is_given]
+    if needless and kind != "log":
+        raise UsageError(f"has no say here: {paths[0]!r} is {kind}", where=needless[0])
     if kind == "a model":
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
@@ -69,22 +82,26 @@ def inspect(
             time_col=time_col,
             id_col=id_col,
             id_from_path=id_from_path,
-            sensors=sensors,
+            sensors=sensor or sensors,
             exclude_cols=exclude_cols,
             label_col=label_col,
         )
         time = TimeConfig(sort=sort)
         with open_log(paths, columns, time, input_format=input_format) as log:
-            report = inspect_log(
-                log,
-                paths=paths,
-                columns=columns,
-                time=time,
-                incidents=None if incidents is None else str(incidents),
-            )
+            console = stderr_console(no_color=no_color, quiet=json)
+            with row_progress(console, log, "reading") as advance:
+                report, courses = survey(
+                    log,
+                    paths=paths,
+                    columns=columns,
+                    time=time,
+                    incidents=None if incidents is None else str(incidents),
+                    advance=advance,
+                )
         if incidents is not None:
-            _write_incidents(report, incidents, stderr_console(no_color=no_color, quiet=json))
-        found, view = report.to_dict(), log_report(report)
+            _write_incidents(report, incidents, console)
+        found = report.to_dict()
+        view = sensor_charts(report, courses) if sensor else log_report(report)
     if json:
         show_json(found)
     else:

@@ -16,7 +16,7 @@ from aster_cli.errors import StateError, UsageError
 from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
 from aster_cli.logs.dataset import Dataset, last_run, latest
 from aster_cli.logs.writers import STDOUT, SUFFIXES
-from aster_cli.render.progress import scoring_progress
+from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import late_rows, unknown_machines
 from aster_cli.results import Snapshot
 from aster_cli.state import State, StateDirectory
@@ -114,7 +114,7 @@ def resume(
         state = _begin(asked, home)
         dataset = Dataset(asked.target, state.dataset)
         say_notes(console, log.notes)
-        with scoring_progress(console, log) as advance:
+        with row_progress(console, log, "scoring") as advance:
             # torch and all that comes with it: only from here on
             from aster_cli.detector import Detector
 

@@ -22,7 +22,7 @@ from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_log, open_writer
 from aster_cli.render.console import stderr_console, stdout_console
 from aster_cli.render.findings import finding_notes
-from aster_cli.render.progress import scoring_progress
+from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import score_summary, unknown_machines
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def score(
                 open_writer(target, output_format=output_format, raw_csv=raw_csv)
                 if target
                 else nullcontext() as out,
-                scoring_progress(console, log) as advance,
+                row_progress(console, log, "scoring") as advance,
             ):
                 # torch and all that comes with it: only from here on
                 from aster_cli.detector import Detector

@@ -4,7 +4,7 @@
 directories describe themselves: see `aster_cli.checkpoint.read_card`.
 """
 
-from aster_cli.inspection.log import inspect_log
+from aster_cli.inspection.log import inspect_log, survey
 from aster_cli.inspection.scores import (
     ScoreTimeline,
     event_table,
@@ -12,6 +12,7 @@ from aster_cli.inspection.scores import (
     leading_sensors,
     rebuild_events,
 )
+from aster_cli.inspection.sketch import Course
 from aster_cli.inspection.stretches import incident_table
 from aster_cli.inspection.values import (
     ADVICE,
@@ -23,6 +24,7 @@ from aster_cli.inspection.values import (
     MachineRows,
     MachineScores,
     ScoresReport,
+    SensorCourse,
     SensorPart,
     SensorReport,
     Sparkline,
@@ -33,6 +35,7 @@ from aster_cli.inspection.values import (
 __all__ = [
     "ADVICE",
     "BUCKETS",
+    "Course",
     "Finding",
     "FindingKind",
     "Gap",
@@ -41,6 +44,7 @@ __all__ = [
     "MachineScores",
     "ScoreTimeline",
     "ScoresReport",
+    "SensorCourse",
     "SensorPart",
     "SensorReport",
     "Sparkline",
@@ -52,4 +56,5 @@ __all__ = [
     "inspect_scores",
     "leading_sensors",
     "rebuild_events",
+    "survey",
 ]

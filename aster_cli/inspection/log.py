@@ -1,7 +1,7 @@
 """A log at a glance, from one pass in bounded memory."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -39,6 +39,27 @@ def inspect_log(
     incidents: str | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> LogReport:
+    """What a log holds, and what would spoil training; see `survey`, whose report this is."""
+    return survey(
+        log,
+        paths=paths,
+        columns=columns,
+        time=time,
+        incidents=incidents,
+        batch_rows=batch_rows,
+    )[0]
+
+
+def survey(
+    log: Log,
+    *,
+    paths: Sequence[str] = (),
+    columns: ColumnConfig | None = None,
+    time: TimeConfig | None = None,
+    incidents: str | None = None,
+    batch_rows: int = BATCH_ROWS,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[LogReport, tuple[Course, ...]]:
     """Read a log once and tell what it holds, and what would spoil training.
 
     Time may repeat or fall here, unless the log was opened to be arranged: then it is arranged first.
@@ -50,6 +71,10 @@ def inspect_log(
         time: What it was opened with: a period that is given, and what counts as a gap.
         incidents: Where its likely anomalies will be written, for the same.
         batch_rows: Rows that are held at a time; the report does not depend on it.
+        advance: Told how many rows have been read since it was told last.
+
+    Returns:
+        The report, and the courses of the first machines.
 
     Raises:
         LogFormatError: A cell cannot be read.
@@ -69,6 +94,8 @@ def inspect_log(
         watched_sensors.take(batch)
         sketch.take(batch)
         labelled += 0 if batch.labels is None else int(batch.labels.sum())
+        if advance is not None:
+            advance(len(batch))
     steps = watched_steps.steps(per_second)
     n_machines, machines = watched_steps.machines()
     start, end, span = watched_steps.span()
@@ -86,7 +113,7 @@ def inspect_log(
         *describe_length(machines),
         *describe_suspects(suspects),
     ]
-    return LogReport(
+    report = LogReport(
         name=log.name,
         sources=tuple(source.display_name for source in log.sources),
         formats=tuple(dict.fromkeys(source.format for source in log.sources)),
@@ -129,6 +156,7 @@ def inspect_log(
             )
         ),
     )
+    return report, courses
 
 
 def _with_jumps(

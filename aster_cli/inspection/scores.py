@@ -6,21 +6,27 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aster_cli.attribution import TOP
 from aster_cli.inspection.values import (
     BUCKETS,
     MachineScores,
     ScoresReport,
+    SensorCourse,
     SensorPart,
     Timeline,
 )
 from aster_cli.logs import SCORE_DTYPES, TOP_SENSORS, read_scores
 from aster_cli.logs.clock import epoch_unit, time_kind, to_instants
-from aster_cli.results import Event, SensorShare
+from aster_cli.results import Event, FloatArray, SensorShare
+
+COURSES = 10
+"""Sensors whose parts are followed over the rows."""
 
 _MACHINE = "machine of the row"
 _TIME = "seconds of the row"
+_BUCKET = "stretch of the row"
 
 
 class ScoreTimeline:
@@ -36,6 +42,7 @@ class ScoreTimeline:
         self._start = self._end = ""
         self._severity = np.full(BUCKETS, -np.inf)
         self._anomalies = np.zeros(BUCKETS, dtype=np.int64)
+        self._shares: dict[str, FloatArray] = {}  # by sensor: sums of each stretch
 
     def take(self, table: pl.DataFrame) -> None:
         """Take the next rows."""
@@ -48,6 +55,19 @@ class ScoreTimeline:
         severity = table["severity"].fill_null(float("-inf")).to_numpy()
         np.maximum.at(self._severity, buckets, severity)
         np.add.at(self._anomalies, buckets, table["is_anomaly"].fill_null(False).to_numpy())
+        self._take_sensors(table["top_sensors"], buckets)
+
+    def _take_sensors(self, top_sensors: pl.Series, buckets: NDArray[np.int64]) -> None:
+        parts = pl.DataFrame({"part": top_sensors, _BUCKET: buckets}).drop_nulls("part")
+        sums = (
+            parts.explode("part")
+            .unnest("part")
+            .drop_nulls("sensor")
+            .group_by("sensor", _BUCKET)
+            .agg(pl.col("share").cast(pl.Float64).sum())
+        )
+        for sensor, bucket, share in sums.iter_rows():
+            self._shares.setdefault(sensor, np.zeros(BUCKETS))[bucket] += share
 
     def timeline(self) -> Timeline:
         """What the tables came to."""
@@ -57,7 +77,18 @@ class ScoreTimeline:
             self._end,
             tuple(None if value == float("-inf") else value for value in severity),
             tuple(self._anomalies.tolist()),
+            tuple(self._sensors()),
         )
+
+    def _sensors(self) -> Iterator[SensorCourse]:
+        order = sorted(self._shares, key=lambda sensor: (-self._shares[sensor].sum(), sensor))
+        known = self._anomalies > 0
+        for sensor in order[:COURSES]:
+            mean = self._shares[sensor] / np.maximum(self._anomalies, 1)
+            shares = zip(mean.tolist(), known.tolist(), strict=True)
+            yield SensorCourse(
+                sensor, tuple(share if is_known else None for share, is_known in shares)
+            )
 
 
 def inspect_scores(path: str | Path) -> ScoresReport:

@@ -7,7 +7,7 @@ import msgspec
 from aster_cli.logs.clock import TimeKind
 from aster_cli.results import Event, MachineId
 
-BUCKETS = 60
+BUCKETS = 120
 """Stretches of equally many rows that a sparkline or a timeline is cut into."""
 
 Sparkline = tuple[float | None, ...]
@@ -161,6 +161,13 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
         return plain
 
 
+class SensorCourse(msgspec.Struct, frozen=True):
+    """A sensor's part in the anomalies of each stretch of rows."""
+
+    sensor: str
+    share: Sparkline  # mean over the stretch's anomalous rows; None where it has none
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """Scores over a log's rows, in stretches of equally many rows.
 
@@ -171,6 +178,7 @@ class Timeline(msgspec.Struct, frozen=True):
     end: str  # and of the last
     severity: Sparkline
     anomalies: tuple[int, ...]
+    sensors: tuple[SensorCourse, ...] = ()  # those with the largest parts, the largest first
 
 
 class MachineScores(msgspec.Struct, frozen=True):

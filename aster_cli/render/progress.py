@@ -1,28 +1,52 @@
-"""How far scoring is, on a terminal; elsewhere nothing."""
+"""How far reading or scoring is, on a terminal; elsewhere nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from aster_cli.logs import Log
-from aster_cli.render.layout import bar
+from aster_cli.render.layout import QUIET, bar
 
 Advance = Callable[[int], None]
 
 
+class _Rate(ProgressColumn):
+    """Rows a second over the last half minute; nothing until there is a rate."""
+
+    def render(self, task: Task) -> Text:
+        """Show it."""
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:,.0f} rows/s" if rate else "", style=QUIET)
+
+
 @contextmanager
-def scoring_progress(console: Console, log: Log) -> Iterator[Advance]:
-    """Show a bar while a log is scored; yields what is to be told of every table's rows."""
+def row_progress(console: Console, log: Log, doing: str) -> Iterator[Advance]:
+    """Show a bar while a log's rows go by; yields what is to be told of every batch's rows.
+
+    Args:
+        console: Where.
+        log: Whose rows.
+        doing: In a word: reading, scoring.
+    """
     if not console.is_terminal or console.quiet:
         yield lambda rows: None
         return
     columns = (
-        TextColumn("scoring"),
-        bar(24),
+        TextColumn(doing),
+        bar(16),
         TaskProgressColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
+        _Rate(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, transient=True) as progress:

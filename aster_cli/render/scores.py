@@ -21,6 +21,7 @@ from aster_cli.render.layout import (
     table,
     table_lines,
 )
+from aster_cli.render.severity import severity_text
 from aster_cli.render.text import (
     NOTHING,
     count,
@@ -32,14 +33,11 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
+from aster_cli.render.timeline import timeline_section
 from aster_cli.results import Event, MachineId, SensorShare, Status
-from aster_cli.sparklines import LEVELS, MISSING
 
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
-
-SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
-"""From which severity a word and a style hold; 90 is the highest score of the normal rows in calibration."""
 
 _ARROWS = {1: "↑", -1: "↓", 0: "·"}
 STATUSES = {
@@ -91,7 +89,7 @@ def score_summary(
                 {str(s): n for s, n in summary.rows.items()}, summary.anomalies, len(summary.events)
             ),
         ),
-        *_timeline(timeline),
+        *timeline_section(timeline),
         *_events(summary.events, most),
     )
 
@@ -125,7 +123,7 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
     ]
     parts: list[RenderableType] = [
         head(plain(report.name), facts),
-        *_timeline(report.timeline),
+        *timeline_section(report.timeline),
         *_events(report.events, most),
     ]
     if report.id_cols:
@@ -136,24 +134,6 @@ def scores_report(report: ScoresReport, *, most: int = MOST_EVENTS) -> Renderabl
         about = f"over all events{_first(_MOST_ROWS, len(report.worst_sensors), ', ')}"
         parts.append(section("Sensors", shown, about=about))
     return Group(*parts)
-
-
-def severity_number(severity: float | None) -> str:
-    """A severity with one decimal; cut, not rounded, so that what is below 99 does not read as 99."""
-    return NOTHING if severity is None else f"{int(severity * 10) / 10:.1f}"
-
-
-def severity_text(severity: float | None, *, word: bool = True) -> Text:
-    """A severity as a number and a word, coloured alike; without an event as a number only."""
-    if severity is None:
-        return Text(NOTHING)
-    shown = severity_number(severity).rjust(5)
-    if not word:
-        return Text(shown)
-    name, style = next(
-        ((name, style) for least, name, style in SEVERITIES if severity >= least), ("low", "")
-    )
-    return Text(f"{shown} {name}", style=style)
 
 
 def _counts(rows: Mapping[str, int], anomalies: int, n_events: int) -> list[Fact]:
@@ -178,25 +158,6 @@ def _range(values: Sequence[float]) -> str | None:
         return None
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}, by machine"
-
-
-def _timeline(timeline: Timeline | None) -> Iterable[RenderableType]:
-    """Anomalies over the rows: the highest severity of each stretch, so that none vanishes."""
-    if timeline is None:
-        return
-    line = Text()
-    for severity, anomalies in zip(timeline.severity, timeline.anomalies, strict=True):
-        if anomalies:
-            part = min(max(((severity or 0.0) - 90.0) / 10.0, 0.0), 0.999)
-            level = LEVELS[2 + int(part * (len(LEVELS) - 2))]
-            line.append(level, style=severity_text(severity).style)
-        else:
-            line.append(MISSING if severity is None else LEVELS[0], style=QUIET)
-    legend = f"{LEVELS[0]} normal  {LEVELS[2]} to {LEVELS[-1]} anomalous, by severity"
-    legend += f"  {MISSING} not scored" if None in timeline.severity else ""
-    start, end = moment(timeline.start), moment(timeline.end)
-    ends = Text(start + end.rjust(len(timeline.severity) - len(start)), style=QUIET)
-    yield section("Over the rows", line, ends, about=legend)
 
 
 def _events(events: Sequence[Event], most: int) -> Iterable[RenderableType]:

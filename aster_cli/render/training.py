@@ -59,12 +59,13 @@ class _Bars:
         self._progress = Progress(
             TextColumn("{task.description}"),
             bar(16),
+            TextColumn("{task.fields[steps]}"),
             TextColumn("{task.fields[standing]}", style=QUIET),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("reading the log", total=None, standing="")
+        self._task = self._progress.add_task("reading the log", total=None, steps="", standing="")
         self._phase = ""
 
     def __enter__(self) -> "_Bars":
@@ -80,5 +81,8 @@ class _Bars:
             # an early stop leaves the phase before short of its steps
             self._progress.remove_task(self._task)
             self._phase = record.phase
-            self._task = self._progress.add_task(_phase(record), total=steps, standing="")
-        self._progress.update(self._task, completed=record.step, standing=_standing(record))
+            self._task = self._progress.add_task(_phase(record), total=steps, steps="", standing="")
+        steps_so_far = f"step {record.step:,} of {steps:,}"
+        self._progress.update(
+            self._task, completed=record.step, steps=steps_so_far, standing=_standing(record)
+        )

@@ -13,7 +13,7 @@ from aster_cli.inspection import LogReport, inspect_log, leading_sensors
 from aster_cli.logs import Log
 from aster_cli.logs.writers import replaced_file
 from aster_cli.plain import plain
-from aster_cli.render.scores import SEVERITIES
+from aster_cli.render.severity import SEVERITIES
 from aster_cli.render.text import clock_noun, count, number
 from aster_cli.report import background, charts, overview
 from aster_cli.report.bins import Bins, CurveBins, bin_rows

@@ -7,7 +7,7 @@ import numpy as np
 
 from aster_cli.inspection import SensorPart
 from aster_cli.plain import plain
-from aster_cli.render.scores import SEVERITIES, severity_number
+from aster_cli.render.severity import SEVERITIES, severity_number
 from aster_cli.render.text import (
     NOTHING,
     count,

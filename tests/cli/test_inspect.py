@@ -69,9 +69,10 @@ def test_nothing_to_write_down_is_said(aster: Aster, save: Save) -> None:
     assert not Path("known.csv").exists()
 
 
-def test_incidents_are_of_a_log(refused: Callable[..., str], model: Path) -> None:
+@pytest.mark.parametrize("flag", ["--incidents", "--sensor"])
+def test_flags_of_logs_are_of_a_log(flag: str, refused: Callable[..., str], model: Path) -> None:
     """A flag that does nothing is refused."""
-    assert "--incidents" in refused(2, "inspect", model, "--incidents", "known.csv")
+    assert flag in refused(2, "inspect", model, flag, "s1")
 
 
 def test_disorder_is_found_not_refused(aster: Aster, save: Save) -> None:
@@ -82,3 +83,20 @@ def test_disorder_is_found_not_refused(aster: Aster, save: Save) -> None:
     assert (found.code, found.err) == (0, "")
     assert json.loads(found.out)["n_falls"] == 1
     assert aster("inspect", log, "--sort", "--json").code == 3
+
+
+def test_a_sensor_is_plotted_and_no_other(aster: Aster, save: Save) -> None:
+    """In a pipe too, and without an escape code."""
+    log = save(wave(300), "log.csv")
+    shown = aster("inspect", log, "--sensor", "s1")
+    assert (shown.code, shown.err) == (0, "")
+    assert "s1" in shown.out
+    assert "s0" not in shown.out
+    assert any("\u2800" < letter <= "\u28ff" for letter in shown.out)
+    both = aster("inspect", log, "--sensor", "s1", "--sensor", "s2", "--json")
+    assert [sensor["name"] for sensor in json.loads(both.out)["sensors"]] == ["s1", "s2"]
+
+
+def test_a_sensor_that_is_none_is_refused(refused: Callable[..., str], save: Save) -> None:
+    """The nearest name helps after a typing error."""
+    assert "'s1'" in refused(3, "inspect", save(wave(300), "log.csv"), "--sensor", "s11")

@@ -17,7 +17,7 @@ from aster_cli.checkpoint import (
     TrainingRecord,
 )
 from aster_cli.config import DetectorConfig, ModelConfig
-from aster_cli.inspection import Timeline
+from aster_cli.inspection import SensorCourse, Timeline
 from aster_cli.logs import LogSchema
 from aster_cli.results import Event, SensorShare
 
@@ -75,7 +75,15 @@ def timeline() -> Timeline:
     """Normal rows, three anomalous stretches, a hole."""
     severity = [40.0, None, *[80.0] * 18, 90.5, 96.0, 99.9, *[70.0] * 37]
     anomalies = [0] * 20 + [1, 12, 200] + [0] * 37
-    return Timeline("2025-03-19 00:00:00", "2025-03-27 23:55:00", tuple(severity), tuple(anomalies))
+    shares: list[float | None] = [None] * 60
+    shares[20:23] = [0.9, 0.5, 0.1]
+    sensors = (
+        SensorCourse("bearing_temp_c", tuple(shares)),
+        SensorCourse("a sensor [bold]with[/bold] a very long name", tuple(reversed(shares))),
+    )
+    return Timeline(
+        "2025-03-19 00:00:00", "2025-03-27 23:55:00", tuple(severity), tuple(anomalies), sensors
+    )
 
 
 @pytest.fixture

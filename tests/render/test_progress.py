@@ -1,6 +1,7 @@
 """Progress is for people at a terminal; logs get a line now and then, quiet runs nothing."""
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from aster_cli.checkpoint import ModelCard
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.logs import open_log
 from aster_cli.render.console import stderr_console
-from aster_cli.render.progress import scoring_progress
+from aster_cli.render.progress import row_progress
 from aster_cli.render.training import training_progress
 
 
@@ -50,6 +51,7 @@ def test_training(stderr: Stderr, card: ModelCard) -> None:
     shown = stream.getvalue()
     if stream.isatty():
         assert "learning" in shown
+        assert re.search(r"step \d+ of 150", shown)
         assert "\x1b" in shown
     else:
         assert shown.splitlines() == [
@@ -67,12 +69,13 @@ def test_scoring(stderr: Stderr, tmp_path: Path) -> None:
     pl.DataFrame({"step": range(10), "x": [1.0] * 10}).write_parquet(path)
     with (
         open_log([str(path)], ColumnConfig(), TimeConfig()) as log,
-        scoring_progress(stderr_console(), log) as advance,
+        row_progress(stderr_console(), log, "scoring") as advance,
     ):
         advance(4)
         advance(6)
     shown = stream.getvalue()
     assert ("10 of 10 rows" in shown) == stream.isatty()
+    assert ("rows/s" in shown) == stream.isatty()
     assert stream.isatty() or shown == ""
 
 
@@ -86,7 +89,7 @@ def test_quiet(stderr: Stderr, tmp_path: Path, card: ModelCard) -> None:
         on_epoch(card.training.epochs[0], 150)
     with (
         open_log([str(path)], ColumnConfig(), TimeConfig()) as log,
-        scoring_progress(console, log) as advance,
+        row_progress(console, log, "scoring") as advance,
     ):
         advance(10)
     assert stream.getvalue() == ""

@@ -26,7 +26,8 @@ from aster_cli.render.backbones import backbones_table
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report, trained_summary
-from aster_cli.render.scores import score_summary, scores_report, severity_text
+from aster_cli.render.scores import score_summary, scores_report
+from aster_cli.render.severity import severity_text
 from aster_cli.results import Event
 from aster_cli.scoring import ScoreSummary
 from tests.render.conftest import Show
