@@ -44,6 +44,7 @@ docs: $(BIN)/.ready  ## The command reference equals the commands.
 
 $(BIN)/.bench-ready: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+	$(BIN)/aster backbone fetch
 	@touch $@
 
 bench: $(BIN)/.bench-ready  ## Run aster and its peers on the core of the real logs, and report.

@@ -131,7 +131,7 @@ def train(
             )
             inside, others = blocks[step % len(blocks)]
             batch = torch.from_numpy(windows.take(draw.choice(inside, schedule.batch_size)))
-            terms = network.losses(batch.to(device), others, strength)
+            terms = network.compare(batch.to(device), others, strength).terms
             optimiser.zero_grad()
             terms.total(BETA).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
@@ -174,17 +174,13 @@ def examine(
     network.eval()
     with torch.random.fork_rng([windows.device] if windows.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        terms = network.losses(windows, normal, 0.0).detached()
-        _require_finite(terms)
-        hidden = network.hidden(windows)
-        generated, displaced = network.generate(windows, hidden, normal, 0.0)
-        real = network.judge(hidden, normal.novelty(windows).together).flatten()
-        false = network.judge(network.hidden(generated), normal.novelty(generated).together)[
-            displaced
-        ]
-    labels = np.concatenate((np.zeros(len(real)), np.ones(len(false))))
-    logits = torch.cat((real, false)).cpu().numpy()
-    return terms, float(roc_auc_score(labels, logits))
+        terms, real, generated, displaced = network.compare(windows, normal, 0.0)
+    found = terms.detached()
+    _require_finite(found)
+    false = generated[displaced]
+    labels = np.concatenate((np.zeros(real.numel()), np.ones(len(false))))
+    logits = torch.cat((real.flatten(), false)).cpu().numpy()
+    return found, float(roc_auc_score(labels, logits))
 
 
 def _require_finite(terms: dict[str, float]) -> None:

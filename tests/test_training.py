@@ -10,8 +10,7 @@ from torch import Tensor
 
 from aster_cli import training
 from aster_cli.errors import UsageError
-from aster_cli.model.aster import AsterNetwork
-from aster_cli.model.losses import LossTerms
+from aster_cli.model.aster import AsterNetwork, Comparison
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import EpochResult
 from aster_cli.snapshots import pack, unpack
@@ -90,15 +89,15 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, Tensor, NormalWindows]]:
     """Every batch from here on: whether it is trained on, its windows, what is normal to it."""
     batches: list[tuple[bool, Tensor, NormalWindows]] = []
-    losses = AsterNetwork.losses
+    compare = AsterNetwork.compare
 
     def spied(
         self: AsterNetwork, window: Tensor, normal: NormalWindows, strength: float
-    ) -> LossTerms:
+    ) -> Comparison:
         batches.append((self.training, window, normal))
-        return losses(self, window, normal, strength)
+        return compare(self, window, normal, strength)
 
-    monkeypatch.setattr(AsterNetwork, "losses", spied)
+    monkeypatch.setattr(AsterNetwork, "compare", spied)
     return batches
 
 

@@ -15,6 +15,8 @@ Symbols:
     h      hidden state, b n d        z      width of the latent code
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -35,6 +37,22 @@ RADII = (0.5, 10.0)
 
 SMALLEST_SPREAD = 1e-3
 """Of the hidden state, whose norms inside are near 1: sensors at rest give none of their own."""
+
+
+class Comparison(NamedTuple):
+    """Normal windows beside the pseudo-anomalies made of them.
+
+    Attributes:
+        terms: Of the joint loss.
+        real: Logits of the normal windows.
+        generated: Logits of the pseudo-anomalies.
+        displaced: Which of their tokens are.
+    """
+
+    terms: LossTerms
+    real: Float[Tensor, "batch n"]
+    generated: Float[Tensor, "batch n"]
+    displaced: Bool[Tensor, "batch n"]
 
 
 class LanguageContext(nn.Module):
@@ -143,13 +161,13 @@ class AsterNetwork(nn.Module):
         radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
         return window + radius * delta / norm, displaced
 
-    def losses(
+    def compare(
         self,
         window: Float[Tensor, "batch time sensor"],
         normal: NormalWindows,
         strength: float,
-    ) -> LossTerms:
-        """The terms of the joint loss on one batch of normal windows.
+    ) -> Comparison:
+        """Generate from a batch of normal windows, judge both, and say what is lost.
 
         Args:
             window: Normal windows.
@@ -164,13 +182,14 @@ class AsterNetwork(nn.Module):
         both = torch.cat((hidden, self.hidden(generated)))
         logits = self.judge(both, normal.novelty(torch.cat((window, generated))).together)
         real_logits, generated_logits = logits.chunk(2)
-        return LossTerms(
+        terms = LossTerms(
             window_reconstruction=(self.sensors(decoded) - window).square().mean(),
             hidden_reconstruction=(decoded - hidden.detach()).square().mean()
             / self.spread.square(),
             kl=kl_to_unit_gaussian(mean, log_variance),
             classification=real_against_generated(real_logits, generated_logits, displaced),
         )
+        return Comparison(terms, real_logits, generated_logits, displaced)
 
     def track_spread(self, hidden: Float[Tensor, "batch n d"]) -> None:
         """Follow the root mean square deviation of h from its mean over the batch."""

@@ -67,7 +67,7 @@ def test_a_plain_prior_knows_nothing_of_the_windows(change):
 def _learnt() -> set[str]:
     """The names of what a batch gives a gradient to."""
     network = tiny_network().train()
-    torch.autograd.backward(network.losses(tiny_windows(8), tiny_normal(), 1.0).total(0.01))
+    torch.autograd.backward(network.compare(tiny_windows(8), tiny_normal(), 1.0).terms.total(0.01))
     return {name for name, p in network.named_parameters() if p.grad is not None}
 
 

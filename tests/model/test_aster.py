@@ -46,7 +46,7 @@ def generator_gradients(network: AsterNetwork, strength: float) -> dict[str, Ten
     """What the classification loss tells the layers that only the generator has."""
     network.zero_grad()
     torch.manual_seed(1)
-    torch.autograd.backward(network.losses(tiny_windows(6), NORMAL, strength).classification)
+    torch.autograd.backward(network.compare(tiny_windows(6), NORMAL, strength).terms.classification)
     return {
         name: weight.grad.clone()
         for name, weight in network.decoder.named_parameters()
@@ -104,7 +104,7 @@ def test_pseudo_anomalies_come_in_by_the_door_of_real_ones(
     monkeypatch.setattr(network, "generate", lambda *_: (generated, displaced))
     real, false = (network(seen, NORMAL.novelty(seen).together) for seen in (windows, generated))
     torch.testing.assert_close(
-        network.losses(windows, NORMAL, 1.0).classification,
+        network.compare(windows, NORMAL, 1.0).terms.classification,
         real_against_generated(real, false, displaced),
     )
 
@@ -137,7 +137,7 @@ def test_the_generator_teaches_the_decoder_only(network: AsterNetwork) -> None:
 
 def test_the_elbo_does_not_reach_the_generator(network: AsterNetwork) -> None:
     """Reconstruction would pull displacements back to the normal manifold."""
-    terms = network.losses(tiny_windows(6), NORMAL, 1.0)
+    terms = network.compare(tiny_windows(6), NORMAL, 1.0).terms
     torch.autograd.backward(terms.window_reconstruction + terms.hidden_reconstruction + terms.kl)
     own = [p.grad for name, p in network.decoder.named_parameters() if "displace" in name]
     assert own
@@ -146,7 +146,7 @@ def test_the_elbo_does_not_reach_the_generator(network: AsterNetwork) -> None:
 
 def test_every_part_learns_something(network: AsterNetwork) -> None:
     """A part cut off from every loss stays random, and nobody would notice."""
-    torch.autograd.backward(network.losses(tiny_windows(6), NORMAL, 1.0).total(0.01))
+    torch.autograd.backward(network.compare(tiny_windows(6), NORMAL, 1.0).terms.total(0.01))
     untouched = [
         name
         for name, weight in network.named_parameters()
@@ -159,7 +159,7 @@ def test_losses_are_finite_from_the_first_batch_on() -> None:
     """Also on windows that are all alike: a log of sensors at rest must not divide by zero."""
     for windows in (tiny_windows(4), torch.zeros(4, WINDOW_SIZE, N_SENSORS), 700 * tiny_windows(4)):
         network, normal = tiny_network(), NormalWindows(windows, NORMAL.whitening)
-        terms = network.losses(windows, normal, 1.0)
+        terms = network.compare(windows, normal, 1.0).terms
         assert all(torch.tensor(value).isfinite() for value in terms.detached().values())
         torch.autograd.backward(terms.total(0.01))
         for name, weight in network.named_parameters():
@@ -233,7 +233,7 @@ def test_the_gradient_passes_through_the_frozen_llm(backbone: Backbone) -> None:
     network = build_network(tiny_config(), N_SENSORS, backbone)
     assert network.context is not None
     network.context.backbone.add_lora(2)
-    torch.autograd.backward(network.losses(tiny_windows(3), NORMAL, 1.0).total(0.01))
+    torch.autograd.backward(network.compare(tiny_windows(3), NORMAL, 1.0).terms.total(0.01))
     patches = network.context.patches.linear.weight.grad
     assert patches is not None
     assert patches.abs().max() > 0
