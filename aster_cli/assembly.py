@@ -14,7 +14,7 @@ from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
-from aster_cli.scoring import WindowReader
+from aster_cli.reading import WindowReader
 
 NO_BACKBONE = "none"
 _NORMAL = "normal."  # prefix of what normal windows are, among the kept arrays

@@ -12,9 +12,9 @@ from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError
 from aster_cli.model.neighbours import BLOCK_WINDOWS, NormalWindows
 from aster_cli.preparation import FEWEST_WINDOWS, Split
+from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import FloatArray, MachineId
 from aster_cli.scaling import SensorScaling
-from aster_cli.scoring import READINGS, WindowReader
 from aster_cli.streams import MachineStream
 from aster_cli.windows import TrainingWindows
 

@@ -9,78 +9,50 @@ Logs are paths or Polars frames; see ``docs/api.md``.
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
 import numpy as np
 import polars as pl
 import torch
 
 from aster_cli.alerts import AlarmStream
-from aster_cli.assembly import Blueprint, Trained, configured_backbone, keep
-from aster_cli.attribution import SensorRanges
-from aster_cli.calibrating import calibrate, open_stream, read_blocks, read_held_out
-from aster_cli.calibration import (
-    ENOUGH_ROWS,
-    Calibration,
-)
+from aster_cli.assembly import Blueprint, configured_backbone
+from aster_cli.calibrating import open_stream
 from aster_cli.checkpoint import (
     Checkpoint,
-    EpochRecord,
+    MachineDetectors,
     Manifest,
     ModelSchema,
     OnEpoch,
     PartialTraining,
-    Scoring,
-    TrainingRecord,
+    detectors_of,
     identify,
     load_model,
     save_model,
-    versions,
 )
 from aster_cli.config import AlertRule, DetectorConfig
-from aster_cli.defaults import resolve, training_steps
+from aster_cli.defaults import resolve
 from aster_cli.drift import MachineWatch
-from aster_cli.errors import DataError, UsageError
+from aster_cli.errors import UsageError
 from aster_cli.events import EventTracker
+from aster_cli.fitting import OnMachine, TrainingLog, fit_detector, fit_machines
 from aster_cli.incremental import IncrementalScorer
 from aster_cli.inspection import event_table
+from aster_cli.judges import DetectorJudges
 from aster_cli.logs import Log, LogSchema, open_frame, open_log, read_incidents
-from aster_cli.model.device import find_device, resolve_precision
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.device import find_device
 from aster_cli.preparation import (
-    Split,
     collect,
     drop_empty_sensors,
-    fingerprint,
     sampling_period,
-    segments_of,
     skip_incidents,
-    split_time,
-    two_valued_sensors,
 )
-from aster_cli.reference import Reference, reference_table
-from aster_cli.results import MachineId, Segment, Series, Snapshot
-from aster_cli.scaling import SensorScaling
-from aster_cli.scoring import BATCH_WINDOWS, LogScorer
-from aster_cli.training import Schedule, train
-from aster_cli.windows import TrainingWindows
+from aster_cli.reference import Reference
+from aster_cli.results import MachineId, Snapshot
+from aster_cli.scoring import LogScorer
 
 Logs = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | Log
-
-REFIT = 0.4
-"""Share of steps and of the learning rate that the second training gets."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Windows by what they serve; scaling knows the first only."""
-
-    train: TrainingWindows
-    early_stopping: TrainingWindows
-    everything: TrainingWindows
 
 
 class Detector:
@@ -89,11 +61,15 @@ class Detector:
     Attributes:
         checkpoint: Everything that makes it.
         model_id: Twelve hexadecimal digits that name what decides its scores.
+        detectors: Those of single machines, where they have their own.
     """
 
-    def __init__(self, checkpoint: Checkpoint, model_id: str) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, model_id: str, detectors: MachineDetectors | None = None
+    ) -> None:
         self.checkpoint = checkpoint
         self.model_id = model_id
+        self.detectors = detectors
 
     @classmethod
     def fit(
@@ -104,6 +80,8 @@ class Detector:
         exclude: str | Path | None = None,
         on_epoch: OnEpoch | None = None,
         partial: PartialTraining | None = None,
+        per_id: bool = False,
+        on_machine: OnMachine | None = None,
         **settings: object,
     ) -> Self:
         """Fit a detector on a mostly normal log.
@@ -115,19 +93,28 @@ class Detector:
             on_epoch: Told how training goes.
             partial: Keeps how far it is, and is held by the caller. Going on with what an interrupted
                 training left there ends at the weights that it would have come to.
+            per_id: Whether each machine gets a detector of its own, beside the pooled one. They are
+                kept in `partial` until the whole is saved.
+            on_machine: Told of every machine before its detector is trained.
             settings: The same, by name: ``id_cols="pump"``; see `DetectorConfig.changed`.
 
         Raises:
-            UsageError: There is no such setting.
+            UsageError: There is no such setting, or no id column or no `partial` with `per_id`.
             StorageError: A log cannot be read.
             DataError: The log does not fit: no usable sensor, too few rows, times not rising.
             BackboneError: The language model is not at hand.
         """
         config = (config or DetectorConfig()).changed(**settings)
+        if per_id and partial is None:
+            raise UsageError("per_id keeps detectors in a partial training", hint="give partial")
         backbone = configured_backbone(config.model)
         with _opened(logs, config) as log:
             incidents = [] if exclude is None else read_incidents(str(exclude), log.schema)
             series, span = collect(log.batches())
+        if per_id and not log.schema.id_cols:
+            raise UsageError(
+                "there is one machine only", where="--per-id", hint="name the ids with --id-col"
+            )
         period = sampling_period(series, log.schema, config.time)
         gap = 2.0 * config.time.max_gap * period * log.schema.units_per_second
         series, excluded, skipped = skip_incidents(series, incidents, log.schema.id_cols, gap=gap)
@@ -140,81 +127,13 @@ class Detector:
             window_size=config.model.window_size or 0,
             stride=config.model.stride or 0,
         )
-        splits = [split_time(one, schema.window_size) for one in series]
-        scaling, parts = _prepare(series, splits, schema, config, log.name)
-        device = find_device(config.training.device)
-        scoring = Scoring(
-            batch_windows=BATCH_WINDOWS,
-            precision=resolve_precision(config.training.precision, device),
-            threads=torch.get_num_threads(),
-        )
-        blueprint = Blueprint(config.model, len(source.sensors), backbone, scoring, device)
-        torch.manual_seed(config.training.seed)
-        network = blueprint.untrained()
-        epochs: list[EpochRecord] = []
-        if partial is not None:
-            partial.begin(
-                {
-                    "log": fingerprint(series),
-                    "schema": msgspec.to_builtins(schema),
-                    "configuration": msgspec.to_builtins(config),
-                    "scoring": msgspec.to_builtins(scoring),
-                    "device": str(device),
-                    "versions": versions(),
-                }
-            )
-
-        def run(
-            phase: str, windows: TrainingWindows, normal: NormalWindows, watched: TrainingWindows
-        ) -> Trained:
-            schedule = _schedule(phase, config, len(windows))
-            since = None if partial is None else partial.read(phase)
-            own = [] if since is None else [EpochRecord(**record) for record in since["epochs"]]
-            position = None if since is None else since["position"]
-            for result, snapshot in train(
-                network, windows, normal, watched, schedule, device, position
-            ):
-                own.append(EpochRecord(phase=phase, **asdict(result)))
-                if partial is not None:
-                    kept = {"epochs": msgspec.to_builtins(own), "position": snapshot()}
-                    partial.write(phase, kept)
-                if on_epoch is not None:
-                    on_epoch(own[-1], schedule.steps)
-            epochs.extend(own)
-            return keep(network, normal)
-
-        # calibrated before the network sees the rows that it is calibrated on
-        states = two_valued_sensors(series)
-        early = NormalWindows.fit(parts.train, states).to(device)
-        reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
-        held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
-        blocks = read_blocks(reader, early, parts.train, schema.stride)
-        calibration = calibrate(held_out, blocks, schema, config)
-        whole = NormalWindows.fit(parts.everything, states).to(device)
-        trained = run("refit", parts.everything, whole, parts.everything.none())
-        checkpoint = Checkpoint(
-            config=config,
-            schema=schema,
-            training=_record(
-                series,
-                excluded,
-                span,
-                parts,
-                calibration,
-                epochs,
-                (*log.notes, *left_out, *skipped),
-            ),
-            reference=reference_table(series, source.sensors),
-            scaling=scaling,
-            calibration=calibration,
-            backbone=backbone,
-            adapter=trained.adapter,
-            weights=trained.weights,
-            scoring=scoring,
-            log_name=log.name,
-            fingerprint=fingerprint(series),
-        )
-        return cls(checkpoint, identify(checkpoint))
+        notes = (*log.notes, *left_out, *skipped)
+        known = TrainingLog(config, schema, backbone, log.name, notes, span, excluded)
+        checkpoint = fit_detector(series, known, on_epoch, partial)
+        if partial is None or not per_id:
+            return cls(checkpoint, identify(checkpoint))
+        checkpoint, detectors = fit_machines(checkpoint, series, known, partial, on_machine)
+        return cls(checkpoint, identify(checkpoint, detectors), detectors)
 
     def score(self, logs: Logs) -> pl.DataFrame:
         """Score a log: one row for every row of it, in its order.
@@ -319,15 +238,15 @@ class Detector:
                 window_size=schema.window_size,
             )
 
+        judges = DetectorJudges(made, self.detectors, blueprint, absent)
         return {
-            "reader": blueprint.reader(Trained(made.adapter, made.weights), absent=absent),
-            "calibration": made.calibration,
+            "judges": judges,
             "rule": rule,
-            "open_stream": lambda machine: open_stream(machine, made.scaling, schema, made.config),
+            "open_stream": lambda machine: open_stream(
+                machine, judges.scaling(machine), schema, made.config
+            ),
             "open_tracker": open_tracker,
             "open_watch": open_watch,
-            "scaling": made.scaling,
-            "ranges": SensorRanges(made.reference, sensors, made.scaling),
             "sensors": sensors,
             "model_id": self.model_id,
         }
@@ -338,7 +257,7 @@ class Detector:
         Raises:
             StorageError: The target exists and `force` is not given, or cannot be written.
         """
-        return save_model(self.checkpoint, Path(target), force=force)
+        return save_model(self.checkpoint, Path(target), detectors=self.detectors, force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -347,7 +266,8 @@ class Detector:
         Raises:
             ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
         """
-        return cls(*load_model(Path(path)))
+        checkpoint, model_id = load_model(Path(path))
+        return cls(checkpoint, model_id, detectors_of(Path(path)))
 
 
 def _opened(logs: Logs, config: DetectorConfig, expected: LogSchema | None = None) -> Log:
@@ -363,85 +283,3 @@ def _opened(logs: Logs, config: DetectorConfig, expected: LogSchema | None = Non
         )
     paths = [logs] if isinstance(logs, str | Path) else logs
     return open_log([str(path) for path in paths], config.columns, config.time, expected=expected)
-
-
-def _prepare(
-    series: list[Series],
-    splits: list[Split],
-    schema: ModelSchema,
-    config: DetectorConfig,
-    name: str,
-) -> tuple[SensorScaling, _Parts]:
-    """Scaling from the train part alone, and the windows of every part."""
-
-    def segments(stretch: list[Series]) -> list[Segment]:
-        missing = config.time.missing
-        cut = [segments_of(one, schema.longest_step, missing) for one in stretch]
-        return [segment for machine in cut for segment in machine]
-
-    fitting = segments([split.train for split in splits])
-    if not any(len(segment.numbers) >= schema.window_size for segment in fitting):
-        raise DataError(
-            f"has no {schema.window_size} rows in a row without a gap or a missing cell",
-            where=name,
-            hint="give more rows, leave out sparse sensors with --exclude-cols, "
-            "or take a smaller --window-size",
-        )
-    scaling = SensorScaling.fit((segment.machine, segment.values) for segment in fitting)
-
-    def windows(stretch: list[Segment]) -> TrainingWindows:
-        scaled = [scaling.scale(segment.values, segment.machine) for segment in stretch]
-        owners = [segment.machine for segment in stretch]
-        return TrainingWindows(scaled, schema.window_size, owners)
-
-    return scaling, _Parts(
-        windows(fitting),
-        windows(segments([split.early_stopping for split in splits])),
-        windows(segments(series)),
-    )
-
-
-def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
-    """The first training in full; the second, over the whole log, shorter and from where it was."""
-    steps = config.training.steps or training_steps(n_windows)
-    again = phase == "refit"
-    return Schedule(
-        steps=max(1, round(steps * REFIT)) if again else steps,
-        batch_size=config.training.batch_size,
-        learning_rate=config.training.learning_rate * (REFIT if again else 1.0),
-        reversal_strength=config.model.reversal_strength,
-        reversal_from=1.0 if again else 0.0,
-        seed=config.training.seed,
-    )
-
-
-def _record(
-    series: list[Series],
-    excluded: int,
-    span: pl.Series,
-    parts: _Parts,
-    calibration: Calibration,
-    epochs: list[EpochRecord],
-    notes: tuple[str, ...],
-) -> TrainingRecord:
-    """What training saw and how it went."""
-    tables = {"*": calibration.pooled} | {"/".join(m): t for m, t in calibration.machines.items()}
-    return TrainingRecord(
-        rows=sum(map(len, series)),
-        missing_cells=int(sum(np.isnan(one.values).sum() for one in series)),
-        machines=len(series),
-        windows={
-            "train": len(parts.train),
-            "early_stopping": len(parts.early_stopping),
-            "refit": len(parts.everything),
-        },
-        start=str(span[0]),
-        end=str(span[1]),
-        notes=notes,
-        epochs=tuple(epochs),
-        calibration_rows=len(calibration.pooled.held_out),
-        effective_rows=calibration.pooled.effective_rows,
-        margin=calibration.pooled.effective_rows < ENOUGH_ROWS,
-        thresholds={name: table.threshold for name, table in tables.items()},
-        excluded_rows=excluded,
-    )

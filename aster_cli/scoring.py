@@ -5,16 +5,15 @@ attribution → table. A batch leaves as soon as all its rows are decided; what 
 does not grow with the log.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import polars as pl
-import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aster_cli.attribution import Attribution, SensorRanges, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
@@ -24,129 +23,36 @@ from aster_cli.errors import DataError
 from aster_cli.events import EventTracker
 from aster_cli.logs import Log
 from aster_cli.logs.schema import listed
-from aster_cli.model.aster import AsterNetwork
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.reading import WindowReader, no_readings
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
 from aster_cli.scaling import SensorScaling
 from aster_cli.streams import DecidedRows, MachineStream, WindowReadings
 from aster_cli.thresholds import frozen_threshold
 from aster_cli.waiting import Waiting
 
-READINGS = ("classifier", "window")
-"""What is read off every window; see `aster_cli.calibration.join_readings`."""
 
-FARTHEST = 30.0
-"""In scaled units over the knee: beyond it no sensor departs farther, lest squares become infinite."""
+class Judges(ABC):
+    """What each machine is judged by: a detector of its own, or the pooled one."""
 
-BATCH_WINDOWS = 64
-"""The one shape that the network is given when scoring: equal windows give equal bits."""
+    @abstractmethod
+    def knows(self, machine: MachineId) -> bool:
+        """Whether training has seen the machine."""
 
+    @abstractmethod
+    def reader(self, machine: MachineId) -> WindowReader:
+        """Reads the machine's windows; the same one for machines that share a detector."""
 
-class WindowReader:
-    """The trained network and the stored normal windows, reading windows in batches of one shape.
+    @abstractmethod
+    def calibration(self, machine: MachineId) -> Calibration:
+        """Joins readings, and tells thresholds and severities."""
 
-    Args:
-        network: In evaluation mode, on `device`.
-        normal: The stored normal windows, on `device`.
-        device: Where both live.
-        batch_windows: Windows of a batch, as the model has it recorded.
-    """
+    @abstractmethod
+    def scaling(self, machine: MachineId) -> SensorScaling:
+        """Knows the usual values of sensors that the log may lack."""
 
-    def __init__(
-        self,
-        network: AsterNetwork,
-        normal: NormalWindows,
-        device: torch.device,
-        batch_windows: int,
-    ) -> None:
-        self._network = network
-        self._normal = normal
-        self._device = device
-        self._batch_windows = batch_windows
-
-    def against(self, normal: NormalWindows) -> "WindowReader":
-        """The same network with other stored windows."""
-        return WindowReader(
-            self._network, normal.to(self._device), self._device, self._batch_windows
-        )
-
-    def read(self, windows: NDArray[np.float32], knees: NDArray[np.float32]) -> WindowReadings:
-        """Read windows.
-
-        Args:
-            windows: ``(window, size, sensor)`` in scaled units.
-            knees: Where their machines' sensors are compressed, ``(window, sensor)``, or ``(sensor,)``
-                where all are of one machine.
-        """
-        n, size, n_sensors = windows.shape
-        knees = np.broadcast_to(knees, (n, n_sensors))
-        batches = [
-            slice(start, start + self._batch_windows) for start in range(0, n, self._batch_windows)
-        ]
-        parts = [self._read_batch(windows[batch], knees[batch]) for batch in batches]
-        if not parts:
-            empty = np.zeros((0, size), dtype=np.float32)
-            none = np.zeros((0, n_sensors), dtype=np.float32)
-            return WindowReadings(dict.fromkeys(READINGS, empty), windows, none)
-        return WindowReadings(
-            {name: np.concatenate([part.rows[name] for part in parts]) for name in READINGS},
-            np.concatenate([part.expected for part in parts]),
-            np.concatenate([part.departures for part in parts]),
-        )
-
-    @torch.inference_mode()
-    def _read_batch(
-        self, windows: NDArray[np.float32], knees: NDArray[np.float32]
-    ) -> WindowReadings:
-        n, size, n_sensors = windows.shape
-        padded = np.zeros((self._batch_windows, size, n_sensors), dtype=np.float32)
-        padded[:n] = windows
-        batch = torch.from_numpy(padded).to(self._device)
-        knee = torch.ones(self._batch_windows, 1, n_sensors)
-        knee[:n, 0] = torch.from_numpy(knees.copy())
-        residual = self._normal.residual(batch)
-        novelty = self._normal.whitening(residual)
-        expected = batch - residual
-        logits = self._network(batch, novelty.together)
-        # rows are too small a unit, so the whole window speaks; a token may only say less
-        whole = logits.mean(dim=1, keepdim=True)
-        tokens = torch.minimum(logits, whole)
-        rows = {
-            "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
-            "window": novelty.square().rsqrt().unsqueeze(1).expand(-1, size),
-        }
-        return WindowReadings(
-            {name: _numpy(values[:n]) for name, values in rows.items()},
-            _numpy(expected[:n]),
-            _numpy(self._departures(batch, expected, knee.to(self._device))[:n]),
-        )
-
-    def _departures(
-        self,
-        actual: Float[Tensor, "batch time sensor"],
-        expected: Float[Tensor, "batch time sensor"],
-        knee: Float[Tensor, "batch 1 sensor"],
-    ) -> Float[Tensor, "batch sensor"]:
-        """How far each sensor departs from what is expected: the square where it is farthest.
-
-        In standard deviations, since the logarithmic part of scaled units makes the loudest sensor
-        look like the others; whitened over rows, since an offset that drifts is little of a cause.
-        """
-        deviation = _standard(actual, knee) - _standard(expected, knee)
-        departures: Tensor = self._normal.whitening.each_alone(deviation).square().amax(dim=1)
-        return departures
-
-
-def _standard(
-    scaled: Float[Tensor, "batch time sensor"], knee: Float[Tensor, "batch 1 sensor"]
-) -> Float[Tensor, "batch time sensor"]:
-    """Scaled units back to standard deviations."""
-    return knee * torch.sinh((scaled / knee).clamp(-FARTHEST, FARTHEST))
-
-
-def _numpy(values: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = values.float().cpu().numpy()
-    return array
+    @abstractmethod
+    def ranges(self, machine: MachineId) -> SensorRanges:
+        """How far sensors ranged in training."""
 
 
 @dataclass(slots=True)
@@ -180,14 +86,11 @@ class LogScorer:
 
     Args:
         log: What is scored.
-        reader: Reads windows.
-        calibration: Joins readings, and tells thresholds and severities.
+        judges: What each machine is judged by.
         rule: When a score becomes an alarm.
         open_stream: Gives a machine its stream.
         open_tracker: Gives a machine its event tracker.
         open_watch: Gives a machine its watch.
-        scaling: Knows the machines, and the usual values of sensors that the log may lack.
-        ranges: How far sensors ranged in training.
         sensors: Sensor names.
         model_id: Named in every row.
     """
@@ -196,27 +99,21 @@ class LogScorer:
         self,
         log: Log,
         *,
-        reader: WindowReader,
-        calibration: Calibration,
+        judges: Judges,
         rule: AlertRule,
         open_stream: Callable[[MachineId], MachineStream],
         open_tracker: Callable[[MachineId], EventTracker],
         open_watch: Callable[[MachineId], MachineWatch],
-        scaling: SensorScaling,
-        ranges: SensorRanges,
         sensors: tuple[str, ...],
         model_id: str,
     ) -> None:
         self._log = log
-        self._reader = reader
-        self._calibration = calibration
+        self._judges = judges
         self._rule = rule
         self._thresholds: dict[MachineId, float] = {}
         self._open_stream = open_stream
         self._open_tracker = open_tracker
         self._open_watch = open_watch
-        self._scaling = scaling
-        self._ranges = ranges
         self._sensors = sensors
         self._absent = np.isin(sensors, log.absent_sensors)
         self._model_id = model_id
@@ -273,7 +170,7 @@ class LogScorer:
     def _stream_of(self, machine: MachineId) -> MachineStream:
         if machine not in self._streams:
             self._streams[machine] = self._open_stream(machine)
-            if not self._scaling.knows(machine):
+            if not self._judges.knows(machine):
                 self.summary.unknown_machines.append(machine)
         return self._streams[machine]
 
@@ -295,24 +192,28 @@ class LogScorer:
         self._watch_of(machine).push(batch.time[rows], batch.keys["timestamp"].gather(rows), values)
         if self._absent.any():
             lacking = self._absent & np.isnan(values)
-            values = np.where(lacking, self._scaling.usual(machine), values)
+            usual = self._judges.scaling(machine).usual(machine)
+            values = np.where(lacking, usual, values)
         return self._streams[machine].push(rows + batch.first_row, batch.time[rows], values)
 
     def _judge(self, due: list[tuple[MachineStream, NDArray[np.float32]]]) -> None:
-        """Read the windows of several machines together, and note what that decides."""
-        if not due:
-            return
-        knees = [self._scaling.knee(stream.machine) for stream, _ in due]
-        readings = self._reader.read(
-            np.concatenate([windows for _, windows in due]),
-            np.repeat(knees, [len(windows) for _, windows in due], axis=0),
-        )
-        start = 0
+        """Read the windows of machines that share a detector together; note what that decides."""
         for stream, windows in due:
-            part = readings.part(start, start + len(windows))
-            start += len(windows)
-            for rows in stream.take_in(part):
-                self._note(stream.machine, rows)
+            if not len(windows):
+                self._decide(stream, no_readings(windows))
+        some = [(stream, windows) for stream, windows in due if len(windows)]
+        for reader, group in groupby(some, lambda one: self._judges.reader(one[0].machine)):
+            streams, parts = zip(*group, strict=True)
+            knees = [self._judges.scaling(s.machine).knee(s.machine) for s in streams]
+            sizes = [len(windows) for windows in parts]
+            readings = reader.read(np.concatenate(parts), np.repeat(knees, sizes, axis=0))
+            ends = np.cumsum(sizes).tolist()
+            for stream, size, end in zip(streams, sizes, ends, strict=True):
+                self._decide(stream, readings.part(end - size, end))
+
+    def _decide(self, stream: MachineStream, readings: WindowReadings) -> None:
+        for rows in stream.take_in(readings):
+            self._note(stream.machine, rows)
 
     def _waiting_for(self, machine: MachineId) -> Iterable[Waiting]:
         """The batches that a machine's rows may be in."""
@@ -322,9 +223,11 @@ class LogScorer:
         """Write a machine's decided rows into the batches that wait for them."""
         score = top = None
         if rows.status == "ok":
-            score = join_readings(rows.readings, self._calibration.readings)
+            score = join_readings(rows.readings, self._judges.calibration(machine).readings)
             # a sensor that the log lacks cannot be to blame
-            evidence = np.where(self._absent, 0.0, rows.departures / self._ranges.of(machine))
+            evidence = np.where(
+                self._absent, 0.0, rows.departures / self._judges.ranges(machine).of(machine)
+            )
             top = attribute(evidence, rows.residual)
         for waiting in self._waiting_for(machine):
             first = waiting.batch.first_row
@@ -345,7 +248,7 @@ class LogScorer:
         severity, threshold = np.full(n, np.nan), np.zeros(n)
         events = np.full(n, None, dtype=object)
         for machine, places in batch.by_machine():
-            table = self._calibration.table(machine)
+            table = self._judges.calibration(machine).table(machine)
             score = done.score[places]
             scored = ~np.isnan(score)
             severity[places[scored]] = table.severity(score[scored])
@@ -373,7 +276,7 @@ class LogScorer:
 
     def _threshold(self, machine: MachineId) -> float:
         if machine not in self._thresholds:
-            table = self._calibration.table(machine)
+            table = self._judges.calibration(machine).table(machine)
             self._thresholds[machine] = frozen_threshold(table, self._rule)
         return self._thresholds[machine]
 

@@ -19,6 +19,7 @@ CHECKED_ROOMS = (
     "model",
     "preparation",
     "reference",
+    "reading",
     "relabelling",
     "scaling",
     "scoring",

@@ -6,7 +6,7 @@ import torch
 from aster_cli.assembly import Blueprint, keep
 from aster_cli.checkpoint import Scoring
 from aster_cli.model.neighbours import NormalWindows
-from aster_cli.scoring import READINGS, WindowReader
+from aster_cli.reading import READINGS, WindowReader
 from tests.tiny_network import (
     KNEES,
     N_SENSORS,

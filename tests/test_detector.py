@@ -22,8 +22,8 @@ from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError, SchemaMismatchError, UsageError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
 from aster_cli.model.neighbours import BLOCKS, NormalWindows
+from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import EpochResult, MachineId
-from aster_cli.scoring import READINGS, WindowReader
 from aster_cli.windows import TrainingWindows
 from tests.tiny_backbone import WIDTH
 from tests.tiny_detector import (

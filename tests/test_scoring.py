@@ -20,9 +20,10 @@ from aster_cli.logs import Log, open_log
 from aster_cli.model.aster import build_network
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
+from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import LogBatch
 from aster_cli.scaling import ScalingTable, SensorScaling
-from aster_cli.scoring import READINGS, LogScorer, WindowReader
+from aster_cli.scoring import LogScorer
 from aster_cli.streams import MachineStream
 from tests import tiny_network as tiny
 from tests.tiny_detector import (

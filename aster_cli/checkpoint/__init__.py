@@ -6,8 +6,17 @@ SHA-256 is in the manifest and checked when the file is read. Reading needs no t
 
 from aster_cli.checkpoint.encoding import FORMAT
 from aster_cli.checkpoint.limits import hardness, limits
+from aster_cli.checkpoint.machines import MachineDetectors, folder_of, machine_of
 from aster_cli.checkpoint.partial import PartialTraining
-from aster_cli.checkpoint.reading import is_model, load_model, read_calibration, read_card
+from aster_cli.checkpoint.reading import (
+    detectors_of,
+    is_model,
+    load_machine,
+    load_model,
+    read_calibration,
+    read_card,
+    read_measures,
+)
 from aster_cli.checkpoint.values import (
     Adapter,
     Arrays,
@@ -28,6 +37,7 @@ __all__ = [
     "Arrays",
     "Checkpoint",
     "EpochRecord",
+    "MachineDetectors",
     "Manifest",
     "ModelCard",
     "ModelSchema",
@@ -35,13 +45,18 @@ __all__ = [
     "PartialTraining",
     "Scoring",
     "TrainingRecord",
+    "detectors_of",
+    "folder_of",
     "hardness",
     "identify",
     "is_model",
     "limits",
+    "load_machine",
     "load_model",
+    "machine_of",
     "read_calibration",
     "read_card",
+    "read_measures",
     "require_free",
     "save_model",
     "versions",

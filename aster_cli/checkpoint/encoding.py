@@ -50,10 +50,16 @@ def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
 
 
-def identity_of(digests: Mapping[str, str]) -> str:
-    """``model_id``: twelve digits of a hash over what decides scores, not over dates or names."""
-    text = "\n".join(digests[name] for name in IDENTITY if name in digests)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def identity_of(digests: Mapping[str, str], detectors: Mapping[str, str]) -> str:
+    """``model_id``: twelve digits of a hash over what decides scores, not over dates or names.
+
+    Args:
+        digests: SHA-256 of every file, by path.
+        detectors: `model_id` of every single machine's detector, by folder.
+    """
+    parts = [digests[name] for name in IDENTITY if name in digests]
+    parts += [f"{folder} {model_id}" for folder, model_id in sorted(detectors.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def seal_of(manifest: Manifest) -> str:

@@ -5,17 +5,19 @@ where a phase of it stands, replaced whole after every epoch.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from aster_cli.checkpoint.encoding import pretty
+from aster_cli.checkpoint.machines import FOLDER, folder_of
 from aster_cli.checkpoint.writing import clear_traces
 from aster_cli.errors import DataError, StateError, StorageError, UsageError
 from aster_cli.locks import LOCK, held
 from aster_cli.logs.writers import replaced_file
-from aster_cli.results import Snapshot
+from aster_cli.results import MachineId, Snapshot
 from aster_cli.snapshots import pack, unpack
 
 FORMAT = 1
@@ -32,11 +34,15 @@ class PartialTraining:
         target: The model directory to be.
         resume: Whether to go on with what lies there.
         force: Whether to begin anew where something lies.
+
+    Attributes:
+        folder: Where it lies.
+        target: See above.
     """
 
     def __init__(self, target: Path, *, resume: bool = False, force: bool = False) -> None:
         self.folder = target.with_name(f"{target.name}.partial")
-        self._target = target
+        self.target = target
         self._resume, self._force = resume, force
         self._begun = self.folder / "begun.json"
         self._own = False  # whether what lies there is of this training
@@ -59,7 +65,7 @@ class PartialTraining:
         """
         with held(self.folder):
             try:
-                clear_traces(self._target)
+                clear_traces(self.target)
                 if self.exists and not (self._resume or self._force):
                     raise StorageError(
                         "an interrupted training lies there",
@@ -89,8 +95,7 @@ class PartialTraining:
             self._require_same(json.loads(json.dumps(made_of)))
         else:
             self._clear()
-            with replaced_file(self._begun) as file:
-                file.write(pretty({"format": FORMAT, **made_of}))
+            self._put(self._begun, pretty({"format": FORMAT, **made_of}))
         self._own = True
 
     def read(self, phase: str) -> Snapshot | None:
@@ -110,8 +115,18 @@ class PartialTraining:
         Raises:
             StorageError: It cannot be written; what was there before still is.
         """
-        with replaced_file(self.folder / f"{phase}.safetensors") as file:
-            file.write(pack(snapshot, FORMAT))
+        self._put(self.folder / f"{phase}.safetensors", pack(snapshot, FORMAT))
+
+    @property
+    def machines(self) -> Path:
+        """Where detectors of single machines lie that are trained already."""
+        return self.folder / FOLDER
+
+    def of(self, machine: MachineId) -> "PartialTraining":
+        """The training of a single machine's detector, as part of this one."""
+        target = self.machines / folder_of(machine)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return PartialTraining(target, resume=True)
 
     def remove(self) -> None:
         """Leave nothing of it: the model is there, or there is nothing to go on with."""
@@ -120,12 +135,21 @@ class PartialTraining:
             (self.folder / LOCK).unlink(missing_ok=True)
             self.folder.rmdir()
 
+    def _put(self, path: Path, data: bytes) -> None:
+        try:
+            with replaced_file(path) as file:
+                file.write(data)
+        except OSError as error:
+            raise StorageError(f"cannot be written ({error.strerror})", where=str(path)) from error
+
     def _clear(self) -> None:
         try:
             self._begun.unlink(missing_ok=True)  # first: without it the rest is nobody's
             for pattern in (_SNAPSHOTS, ".*.tmp"):
                 for left in self.folder.glob(pattern):
                     left.unlink()
+            if self.machines.is_dir():
+                shutil.rmtree(self.machines)
         except OSError as error:
             raise StorageError(
                 f"cannot be removed ({error.strerror})", where=str(self.folder)

@@ -12,6 +12,7 @@ import polars as pl
 from aster_cli.backbones import Backbone
 from aster_cli.calibration import Calibration, ScoreTable
 from aster_cli.checkpoint.encoding import FORMAT, MANIFEST, Scales, identity_of, seal_of
+from aster_cli.checkpoint.machines import FOLDER, MachineDetectors
 from aster_cli.checkpoint.values import (
     Adapter,
     Checkpoint,
@@ -54,6 +55,8 @@ def read_card(path: Path) -> ModelCard:
 def load_model(path: Path) -> tuple[Checkpoint, str]:
     """Read a model directory: what makes the detector, and its `model_id`.
 
+    Those of single machines are not read; see `detectors_of` and `load_machine`.
+
     Raises:
         ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
     """
@@ -61,13 +64,6 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
 
     card = read_card(path)
     manifest = card.manifest
-    scales = _read_scales(path, manifest)
-    pooled = [entry.table for entry in scales.sensors if entry.machine is None]
-    if len(pooled) != 1:
-        raise ModelDirectoryError("has no pooled scaling", where=str(path / "scaling.json"))
-    scaling = SensorScaling(
-        pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
-    )
     _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
     backbone = adapter = None
     if "backbone.json" in manifest.files:
@@ -88,8 +84,8 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
         schema=card.schema,
         training=card.training,
         reference=card.reference,
-        scaling=scaling,
-        calibration=read_calibration(path, card),
+        scaling=_read_scaling(path, manifest),
+        calibration=_read_calibration(path, card),
         backbone=backbone,
         adapter=adapter,
         weights=_read(path, manifest, "weights.safetensors", load_arrays),
@@ -102,9 +98,19 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
 def read_calibration(path: Path, card: ModelCard) -> Calibration:
     """Read what scores mean, from the directory that `card` describes; no weights, no torch.
 
+    A machine with a detector of its own has that one's table of scores.
+
     Raises:
         ModelDirectoryError: It is truncated or altered.
     """
+    calibration, detectors = _read_calibration(path, card), detectors_of(path)
+    if detectors is None:
+        return calibration
+    own = {machine: read_measures(detectors, machine)[2].pooled for machine in detectors}
+    return Calibration(calibration.readings, calibration.pooled, calibration.machines | own)
+
+
+def _read_calibration(path: Path, card: ModelCard) -> Calibration:
     scales = _read_scales(path, card.manifest)
     held_out = _read(path, card.manifest, "calibration.parquet", pl.read_parquet)
     budget = card.config.alert.alert_budget
@@ -115,6 +121,65 @@ def read_calibration(path: Path, card: ModelCard) -> Calibration:
         tables[key] = ScoreTable(scores, card.schema.window_size, budget)
     machines = {machine: table for machine, table in tables.items() if machine is not None}
     return Calibration(scales.readings, tables[None], machines)
+
+
+def detectors_of(path: Path) -> MachineDetectors | None:
+    """The detectors of single machines in a model directory; None where it has none.
+
+    Raises:
+        ModelDirectoryError: Its manifest cannot be read, or lists something else.
+    """
+    manifest = _read_manifest(path)
+    if not manifest.detectors:
+        return None
+    try:
+        return MachineDetectors.listed(path / FOLDER, manifest.detectors)
+    except ValueError as error:
+        raise _altered(path / MANIFEST, str(error)) from error
+
+
+def load_machine(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
+    """Read the detector of a single machine; its backbone is the whole model's.
+
+    Raises:
+        ModelDirectoryError: It is missing, truncated or altered, or another.
+    """
+    path = detectors.path(machine)
+    checkpoint, model_id = load_model(path)
+    _require_listed(detectors, machine, model_id)
+    return checkpoint
+
+
+def read_measures(
+    detectors: MachineDetectors, machine: MachineId
+) -> tuple[ModelCard, SensorScaling, Calibration]:
+    """What a single machine's detector says of itself, how it scales, and what its scores mean.
+
+    No weights, no torch.
+
+    Raises:
+        ModelDirectoryError: It is missing, truncated or altered, or another.
+    """
+    path = detectors.path(machine)
+    card = read_card(path)
+    _require_listed(detectors, machine, card.manifest.model_id)
+    return card, _read_scaling(path, card.manifest), _read_calibration(path, card)
+
+
+def _require_listed(detectors: MachineDetectors, machine: MachineId, model_id: str) -> None:
+    if model_id != detectors.models[machine]:
+        path = detectors.path(machine)
+        raise _altered(path / MANIFEST, f"it is model {model_id}, another than the whole one lists")
+
+
+def _read_scaling(path: Path, manifest: Manifest) -> SensorScaling:
+    scales = _read_scales(path, manifest)
+    pooled = [entry.table for entry in scales.sensors if entry.machine is None]
+    if len(pooled) != 1:
+        raise ModelDirectoryError("has no pooled scaling", where=str(path / "scaling.json"))
+    return SensorScaling(
+        pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
+    )
 
 
 def _read_scales(path: Path, manifest: Manifest) -> Scales:
@@ -156,7 +221,8 @@ def _read_manifest(path: Path) -> Manifest:
         raise _altered(path / MANIFEST, str(error)) from error
     if manifest.format < 1:
         raise _altered(path / MANIFEST, f"there is no format {manifest.format}")
-    if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity_of(manifest.files)):
+    identity = identity_of(manifest.files, manifest.detectors)
+    if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity):
         raise _altered(path / MANIFEST, "its own SHA-256 is another")
     return manifest
 

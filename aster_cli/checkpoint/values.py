@@ -87,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     versions: dict[str, str]
     scoring: Scoring
     files: dict[str, str]  # SHA-256 by path
+    detectors: dict[str, str] = {}  # of single machines: `model_id` by folder
     seal: str = ""  # SHA-256 of all the above
 
 

@@ -26,6 +26,7 @@ from aster_cli.checkpoint.encoding import (
     pretty,
     seal_of,
 )
+from aster_cli.checkpoint.machines import FOLDER, MachineDetectors, folder_of
 from aster_cli.checkpoint.reading import is_model
 from aster_cli.checkpoint.readme import readme
 from aster_cli.checkpoint.values import Checkpoint, Manifest
@@ -38,15 +39,27 @@ RECORDED = ("aster-cli", "torch", "transformers", "peft", "polars", "numpy")
 _STAGED, _OLD = ".tmp", ".old"
 
 
-def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> Manifest:
+def save_model(
+    checkpoint: Checkpoint,
+    target: Path,
+    *,
+    detectors: MachineDetectors | None = None,
+    force: bool = False,
+) -> Manifest:
     """Write the model directory, whole or not at all.
+
+    Args:
+        checkpoint: What goes into it.
+        target: Where it will be.
+        detectors: Those of single machines, which are taken over as they are.
+        force: Whether to replace the one that is there.
 
     Raises:
         StorageError: The target exists and `force` is not given, or cannot be written.
     """
     require_free(target, force=force)
     contents = _contents(checkpoint)
-    manifest = _manifest(checkpoint, contents)
+    manifest = _manifest(checkpoint, contents, detectors)
     staging = None
     try:
         parent = target.absolute().parent
@@ -57,6 +70,10 @@ def save_model(checkpoint: Checkpoint, target: Path, *, force: bool = False) -> 
             (staging / name).write_bytes(data)
             _sync(staging / name)
             _sync((staging / name).parent)
+        if detectors is not None:
+            for machine in detectors:
+                own = staging / FOLDER / folder_of(machine)
+                shutil.copytree(detectors.path(machine), own, copy_function=_linked)
         _swap(staging, target)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
@@ -112,9 +129,9 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in RECORDED}
 
 
-def identify(checkpoint: Checkpoint) -> str:
+def identify(checkpoint: Checkpoint, detectors: MachineDetectors | None = None) -> str:
     """Twelve digits of a hash over what decides scores; not over dates or file names."""
-    return identity_of(digests_of(_contents(checkpoint)))
+    return identity_of(digests_of(_contents(checkpoint)), _by_folder(detectors))
 
 
 def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -152,11 +169,26 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
     return contents
 
 
-def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest:
+def _by_folder(detectors: MachineDetectors | None) -> dict[str, str]:
+    return {} if detectors is None else detectors.by_folder()
+
+
+def _linked(source: str, target: str) -> None:
+    """Give a file that is never changed a second name, or copy it where that cannot be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        _sync(Path(target))
+
+
+def _manifest(
+    checkpoint: Checkpoint, contents: Mapping[str, bytes], detectors: MachineDetectors | None
+) -> Manifest:
     digests = digests_of(contents)
     manifest = Manifest(
         format=FORMAT,
-        model_id=identity_of(digests),
+        model_id=identity_of(digests, _by_folder(detectors)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=checkpoint.config.training.seed,
         backbone=checkpoint.config.model.backbone,
@@ -165,6 +197,7 @@ def _manifest(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> Manifest
         versions=versions(),
         scoring=checkpoint.scoring,
         files=digests,
+        detectors=_by_folder(detectors),
     )
     return msgspec.structs.replace(manifest, seal=seal_of(manifest))
 

@@ -43,6 +43,13 @@ def train(
             help="Go on with an interrupted training of this log, to the same weights.",
         ),
     ] = False,
+    per_id: Annotated[
+        bool,
+        options.flag(
+            "--per-id",
+            help="A detector for each machine, and a pooled one for machines not seen.",
+        ),
+    ] = False,
     time_col: options.TimeCol = None,
     id_col: options.IdCol = None,
     id_from_path: options.IdFromPath = False,
@@ -126,12 +133,18 @@ def train(
             say_notes(console, [f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
-        from aster_cli.render.training import training_progress
+        from aster_cli.render.training import machine_progress, training_progress
 
         try:
             with partial.held(), training_progress(console) as on_epoch:
                 detector = Detector.fit(
-                    log, settings, exclude=exclude, on_epoch=on_epoch, partial=partial
+                    log,
+                    settings,
+                    exclude=exclude,
+                    on_epoch=on_epoch,
+                    partial=partial,
+                    per_id=per_id,
+                    on_machine=machine_progress(console),
                 )
                 detector.save(target, force=force)
                 partial.remove()

@@ -99,6 +99,7 @@ def _span(card: ModelCard) -> str:
 def origin_facts(card: ModelCard) -> list[Fact]:
     """What the model learnt from."""
     training, log = card.training, card.schema.log
+    own = len(card.manifest.detectors)
     missing = count(training.missing_cells, "cell")
     missing_share = share(training.missing_cells / max(training.rows * len(log.sensors), 1))
     machines = None
@@ -109,6 +110,7 @@ def origin_facts(card: ModelCard) -> list[Fact]:
         ("span", _span(card)),
         ("rows", count(training.rows)),
         ("machines", machines),
+        ("detectors", f"{count(own)} of single machines, and a pooled one" if own else None),
         ("missing", f"{missing} ({missing_share})" if training.missing_cells else "none"),
         (
             "left out",
@@ -151,7 +153,9 @@ def threshold_facts(card: ModelCard) -> list[Fact]:
     """Its threshold, and what that rests on."""
     training = card.training
     pooled = training.thresholds.get("*")
-    own = [f"{plain(m)} {number(t)}" for m, t in training.thresholds.items() if m != "*"]
+    own = [
+        f"{shorten(plain(m), 32)} {number(t)}" for m, t in training.thresholds.items() if m != "*"
+    ]
     budget = share(card.config.alert.alert_budget)
     rests = (
         f"{count(training.calibration_rows, 'normal row')}, about "

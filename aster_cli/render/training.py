@@ -1,14 +1,16 @@
 """How far training is: a bar on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from aster_cli.checkpoint import EpochRecord, OnEpoch
+from aster_cli.plain import plain
 from aster_cli.render.layout import QUIET, bar
 from aster_cli.render.text import number
+from aster_cli.results import MachineId
 
 EVERY = 4
 """Epochs from one plain line to the next."""
@@ -26,6 +28,16 @@ def training_progress(console: Console) -> Iterator[OnEpoch]:
             yield bars.tell
     else:
         yield lambda record, steps: _print_line(console, record, steps)
+
+
+def machine_progress(console: Console) -> Callable[[MachineId, int, int], None]:
+    """What is to be told of every machine that gets a detector of its own: a line each."""
+
+    def tell(machine: MachineId, number: int, total: int) -> None:
+        name = plain("/".join(machine))
+        console.print(f"machine {number:,} of {total:,}: {name}", soft_wrap=True)
+
+    return tell
 
 
 def epoch_line(record: EpochRecord, steps: int) -> str:

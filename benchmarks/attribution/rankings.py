@@ -12,8 +12,8 @@ from torch import Tensor
 from aster_cli import Detector
 from aster_cli.attribution import Attribution, attribute
 from aster_cli.logs import Log
+from aster_cli.reading import BATCH_WINDOWS, WindowReader
 from aster_cli.results import FloatArray
-from aster_cli.scoring import BATCH_WINDOWS, WindowReader
 from aster_cli.windows import sliding, window_starts
 
 Evidence = dict[str, FloatArray]
@@ -79,7 +79,7 @@ def candidate_evidence(detector: Detector, log: Log, values: FloatArray) -> Evid
         log: Open, without gaps or missing cells.
         values: Its ``(row, sensor)`` values.
     """
-    reader = detector.scorer(log)._reader
+    reader = detector.scorer(log)._judges.reader(())
     scaled = detector.checkpoint.scaling.scale(values, ())
     size, stride = detector.checkpoint.schema.window_size, detector.checkpoint.schema.stride
     starts = np.append(window_starts(len(scaled), size, stride), len(scaled) - size)

@@ -199,7 +199,7 @@ def test_an_interrupted_run_leaves_the_last_good_one(
         signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr("aster_cli.scoring.WindowReader.read", interrupt)
+        patched.setattr("aster_cli.reading.WindowReader.read", interrupt)
         ended = aster("score", name, "-m", model, *STEP)
     assert (ended.code, ended.complaint) == (130, "aster: interrupted, nothing was half-written")
     assert files_here() == before

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from aster_cli.logs import Log
-from aster_cli.scoring import WindowReader
+from aster_cli.reading import WindowReader
 from tests.cli.conftest import FAST, Aster, Save, files_here
 from tests.tiny_detector import wave
 
@@ -67,16 +67,20 @@ def test_an_unwritable_directory_is_exit_2_before_training(
 
 
 def test_a_disk_that_fills_up_while_saving_is_exit_2(
-    log: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    log: str, aster: Aster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of a long training is where disks are found to be full."""
+    """The end of a long training is where disks are found to be full; what was learnt stays."""
 
     def refuse(**kwargs: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    complaint = refused(2, "train", log, *FAST, "-q")
-    assert "log.aster: cannot be written (No space left on device)" in complaint
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "mkdtemp", refuse)
+        ended = aster("train", log, *FAST, "-q")
+    assert ended.code == 2
+    assert "log.aster: cannot be written (No space left on device)" in ended.complaint
+    assert not Path("log.aster").exists()
+    assert aster("train", log, *FAST, "--resume").code == 0
 
 
 def test_a_write_protected_scores_file_stays(

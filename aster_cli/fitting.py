@@ -1,0 +1,306 @@
+"""From normal series to a trained and calibrated detector: the walk of training, and one a machine."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import msgspec
+import numpy as np
+import polars as pl
+import torch
+
+from aster_cli.assembly import Blueprint, Trained, keep
+from aster_cli.backbones import Backbone
+from aster_cli.calibrating import calibrate, read_blocks, read_held_out
+from aster_cli.calibration import ENOUGH_ROWS, Calibration
+from aster_cli.checkpoint import (
+    Checkpoint,
+    EpochRecord,
+    MachineDetectors,
+    ModelSchema,
+    OnEpoch,
+    PartialTraining,
+    Scoring,
+    TrainingRecord,
+    is_model,
+    read_card,
+    save_model,
+    versions,
+)
+from aster_cli.config import DetectorConfig
+from aster_cli.defaults import training_steps
+from aster_cli.errors import DataError
+from aster_cli.logs.schema import listed
+from aster_cli.model.device import find_device, resolve_precision
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.preparation import (
+    FEWEST_WINDOWS,
+    Split,
+    fingerprint,
+    segments_of,
+    split_time,
+    two_valued_sensors,
+)
+from aster_cli.reading import BATCH_WINDOWS
+from aster_cli.reference import reference_table
+from aster_cli.results import MachineId, Segment, Series
+from aster_cli.scaling import SensorScaling
+from aster_cli.training import Schedule, train
+from aster_cli.windows import TrainingWindows
+
+REFIT = 0.4
+"""Share of steps and of the learning rate that the second training gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Windows by what they serve; scaling knows the first only."""
+
+    train: TrainingWindows
+    early_stopping: TrainingWindows
+    everything: TrainingWindows
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """What is known of a log, beside its series.
+
+    Attributes:
+        config: With nothing left open.
+        schema: What a log must look like to be scored.
+        backbone: The LLM's layers; None without that branch.
+        name: What the log is called.
+        notes: What was found out about it.
+        span: Its first and its last timestamp.
+        excluded: Rows of known incidents.
+    """
+
+    config: DetectorConfig
+    schema: ModelSchema
+    backbone: Backbone | None
+    name: str
+    notes: tuple[str, ...]
+    span: pl.Series
+    excluded: int
+
+
+OnMachine = Callable[[MachineId, int, int], None]
+"""Told before a machine's detector is trained: the machine, its number from 1, and of how many."""
+
+
+def fit_detector(
+    series: list[Series],
+    log: TrainingLog,
+    on_epoch: OnEpoch | None = None,
+    partial: PartialTraining | None = None,
+) -> Checkpoint:
+    """Train on series, calibrate before the network sees what it is calibrated on, and train on.
+
+    Raises:
+        DataError: There are too few rows.
+        StateError: What `partial` holds was begun with something else.
+    """
+    config, schema = log.config, log.schema
+    splits = [split_time(one, schema.window_size) for one in series]
+    scaling, parts = _prepare(series, splits, schema, config, log.name)
+    device = find_device(config.training.device)
+    scoring = Scoring(
+        batch_windows=BATCH_WINDOWS,
+        precision=resolve_precision(config.training.precision, device),
+        threads=torch.get_num_threads(),
+    )
+    blueprint = Blueprint(config.model, len(schema.log.sensors), log.backbone, scoring, device)
+    torch.manual_seed(config.training.seed)
+    network = blueprint.untrained()
+    epochs: list[EpochRecord] = []
+    if partial is not None:
+        partial.begin(
+            {
+                "log": fingerprint(series),
+                "schema": msgspec.to_builtins(schema),
+                "configuration": msgspec.to_builtins(config),
+                "scoring": msgspec.to_builtins(scoring),
+                "device": str(device),
+                "versions": versions(),
+            }
+        )
+
+    def run(
+        phase: str, windows: TrainingWindows, normal: NormalWindows, watched: TrainingWindows
+    ) -> Trained:
+        schedule = _schedule(phase, config, len(windows))
+        since = None if partial is None else partial.read(phase)
+        own = [] if since is None else [EpochRecord(**record) for record in since["epochs"]]
+        position = None if since is None else since["position"]
+        for result, snapshot in train(
+            network, windows, normal, watched, schedule, device, position
+        ):
+            own.append(EpochRecord(phase=phase, **asdict(result)))
+            if partial is not None:
+                kept = {"epochs": msgspec.to_builtins(own), "position": snapshot()}
+                partial.write(phase, kept)
+            if on_epoch is not None:
+                on_epoch(own[-1], schedule.steps)
+        epochs.extend(own)
+        return keep(network, normal)
+
+    # calibrated before the network sees the rows that it is calibrated on
+    states = two_valued_sensors(series)
+    early = NormalWindows.fit(parts.train, states).to(device)
+    reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
+    held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
+    blocks = read_blocks(reader, early, parts.train, schema.stride)
+    calibration = calibrate(held_out, blocks, schema, config)
+    whole = NormalWindows.fit(parts.everything, states).to(device)
+    trained = run("refit", parts.everything, whole, parts.everything.none())
+    return Checkpoint(
+        config=config,
+        schema=schema,
+        training=_record(
+            series,
+            log.excluded,
+            log.span,
+            parts,
+            calibration,
+            epochs,
+            log.notes,
+        ),
+        reference=reference_table(series, schema.log.sensors),
+        scaling=scaling,
+        calibration=calibration,
+        backbone=log.backbone,
+        adapter=trained.adapter,
+        weights=trained.weights,
+        scoring=scoring,
+        log_name=log.name,
+        fingerprint=fingerprint(series),
+    )
+
+
+def fit_machines(
+    pooled: Checkpoint,
+    series: list[Series],
+    log: TrainingLog,
+    partial: PartialTraining,
+    on_machine: OnMachine | None,
+) -> tuple[Checkpoint, MachineDetectors]:
+    """Train a detector for each machine and keep it in `partial`; those that lie there are ready.
+
+    Returns:
+        The pooled detector, which now knows their thresholds and the machines that have too few rows,
+        and theirs.
+
+    Raises:
+        StorageError: They cannot be written.
+    """
+    models: dict[MachineId, str] = {}
+    thresholds: dict[str, float] = {}
+    left: list[str] = []
+    for number, one in enumerate(series, start=1):
+        own, name = partial.of(one.machine), "/".join(one.machine)
+        if len(one) < FEWEST_WINDOWS * log.schema.window_size:
+            left.append(name)
+            continue
+        if on_machine is not None:
+            on_machine(one.machine, number, len(series))
+        try:
+            if not is_model(own.target):
+                with own.held():
+                    made = fit_detector([one], log, partial=own)
+                    save_model(replace(made, backbone=None), own.target)
+                    own.remove()
+        except DataError:  # gaps or holes leave too little
+            left.append(name)
+            continue
+        card = read_card(own.target)
+        models[one.machine] = card.manifest.model_id
+        thresholds[name] = card.training.thresholds["*"]
+    record = pooled.training
+    notes = (f"too short for a detector of its own, served by the pooled one: {listed(left)}",)
+    told = msgspec.structs.replace(
+        record,
+        notes=record.notes + (notes if left else ()),
+        thresholds=record.thresholds | thresholds,
+    )
+    return replace(pooled, training=told), MachineDetectors(partial.machines, models)
+
+
+def _prepare(
+    series: list[Series],
+    splits: list[Split],
+    schema: ModelSchema,
+    config: DetectorConfig,
+    name: str,
+) -> tuple[SensorScaling, _Parts]:
+    """Scaling from the train part alone, and the windows of every part."""
+
+    def segments(stretch: list[Series]) -> list[Segment]:
+        missing = config.time.missing
+        cut = [segments_of(one, schema.longest_step, missing) for one in stretch]
+        return [segment for machine in cut for segment in machine]
+
+    fitting = segments([split.train for split in splits])
+    if not any(len(segment.numbers) >= schema.window_size for segment in fitting):
+        raise DataError(
+            f"has no {schema.window_size} rows in a row without a gap or a missing cell",
+            where=name,
+            hint="give more rows, leave out sparse sensors with --exclude-cols, "
+            "or take a smaller --window-size",
+        )
+    scaling = SensorScaling.fit((segment.machine, segment.values) for segment in fitting)
+
+    def windows(stretch: list[Segment]) -> TrainingWindows:
+        scaled = [scaling.scale(segment.values, segment.machine) for segment in stretch]
+        owners = [segment.machine for segment in stretch]
+        return TrainingWindows(scaled, schema.window_size, owners)
+
+    return scaling, _Parts(
+        windows(fitting),
+        windows(segments([split.early_stopping for split in splits])),
+        windows(segments(series)),
+    )
+
+
+def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
+    """The first training in full; the second, over the whole log, shorter and from where it was."""
+    steps = config.training.steps or training_steps(n_windows)
+    again = phase == "refit"
+    return Schedule(
+        steps=max(1, round(steps * REFIT)) if again else steps,
+        batch_size=config.training.batch_size,
+        learning_rate=config.training.learning_rate * (REFIT if again else 1.0),
+        reversal_strength=config.model.reversal_strength,
+        reversal_from=1.0 if again else 0.0,
+        seed=config.training.seed,
+    )
+
+
+def _record(
+    series: list[Series],
+    excluded: int,
+    span: pl.Series,
+    parts: _Parts,
+    calibration: Calibration,
+    epochs: list[EpochRecord],
+    notes: tuple[str, ...],
+) -> TrainingRecord:
+    """What training saw and how it went."""
+    tables = {"*": calibration.pooled} | {"/".join(m): t for m, t in calibration.machines.items()}
+    return TrainingRecord(
+        rows=sum(map(len, series)),
+        missing_cells=int(sum(np.isnan(one.values).sum() for one in series)),
+        machines=len(series),
+        windows={
+            "train": len(parts.train),
+            "early_stopping": len(parts.early_stopping),
+            "refit": len(parts.everything),
+        },
+        start=str(span[0]),
+        end=str(span[1]),
+        notes=notes,
+        epochs=tuple(epochs),
+        calibration_rows=len(calibration.pooled.held_out),
+        effective_rows=calibration.pooled.effective_rows,
+        margin=calibration.pooled.effective_rows < ENOUGH_ROWS,
+        thresholds={name: table.threshold for name, table in tables.items()},
+        excluded_rows=excluded,
+    )

@@ -1,0 +1,107 @@
+"""What each machine is judged by when a log is scored: a detector of its own, or the pooled one.
+
+However many machines have one, few networks are in memory at a time.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aster_cli.assembly import Blueprint, Trained
+from aster_cli.attribution import SensorRanges
+from aster_cli.calibration import Calibration
+from aster_cli.checkpoint import Checkpoint, MachineDetectors, load_machine, read_measures
+from aster_cli.reading import WindowReader
+from aster_cli.results import MachineId
+from aster_cli.scaling import SensorScaling
+from aster_cli.scoring import Judges
+
+NETWORKS = 8
+"""At most so many networks of single machines are in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    scaling: SensorScaling
+    calibration: Calibration
+    ranges: SensorRanges
+
+
+class DetectorJudges(Judges):
+    """The judges of one scoring run.
+
+    Args:
+        pooled: The detector of machines that have none of their own.
+        detectors: Those of single machines, read when they are needed.
+        blueprint: What their networks are built by.
+        absent: Sensors that the log lacks.
+    """
+
+    def __init__(
+        self,
+        pooled: Checkpoint,
+        detectors: MachineDetectors | None,
+        blueprint: Blueprint,
+        absent: NDArray[np.int64],
+    ) -> None:
+        self._pooled = pooled
+        self._detectors = detectors
+        self._blueprint = blueprint
+        self._absent = absent
+        self._pooled_reader = self._built(pooled)
+        self._own_reader = lru_cache(NETWORKS)(self._read)
+        self._measures: dict[MachineId, _Measures] = {}
+        self._sensors = pooled.schema.log.sensors
+        self._pooled_measures = _Measures(
+            pooled.scaling,
+            pooled.calibration,
+            SensorRanges(pooled.reference, self._sensors, pooled.scaling),
+        )
+
+    def knows(self, machine: MachineId) -> bool:
+        """Whether training has seen the machine."""
+        return self._has_own(machine) or self._pooled.scaling.knows(machine)
+
+    def reader(self, machine: MachineId) -> WindowReader:
+        """Reads the machine's windows.
+
+        Raises:
+            ModelDirectoryError: Its detector is missing, truncated or altered.
+        """
+        return self._own_reader(machine) if self._has_own(machine) else self._pooled_reader
+
+    def calibration(self, machine: MachineId) -> Calibration:
+        """Joins readings, and tells thresholds and severities."""
+        return self._of(machine).calibration
+
+    def scaling(self, machine: MachineId) -> SensorScaling:
+        """From sensor units to scaled units."""
+        return self._of(machine).scaling
+
+    def ranges(self, machine: MachineId) -> SensorRanges:
+        """How far sensors ranged in training."""
+        return self._of(machine).ranges
+
+    def _has_own(self, machine: MachineId) -> bool:
+        return self._detectors is not None and machine in self._detectors
+
+    def _of(self, machine: MachineId) -> "_Measures":
+        """The little that is kept of every machine seen."""
+        if self._detectors is None or machine not in self._detectors:
+            return self._pooled_measures
+        if machine not in self._measures:
+            card, scaling, calibration = read_measures(self._detectors, machine)
+            ranges = SensorRanges(card.reference, self._sensors, scaling)
+            self._measures[machine] = _Measures(scaling, calibration, ranges)
+        return self._measures[machine]
+
+    def _read(self, machine: MachineId) -> WindowReader:
+        if self._detectors is None:
+            return self._pooled_reader
+        return self._built(load_machine(self._detectors, machine))
+
+    def _built(self, made: Checkpoint) -> WindowReader:
+        trained = Trained(made.adapter, made.weights)
+        return self._blueprint.reader(trained, absent=self._absent)

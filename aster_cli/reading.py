@@ -1,0 +1,133 @@
+"""Windows to readings: the trained network and the stored normal windows, in batches of one shape."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.neighbours import NormalWindows
+from aster_cli.streams import WindowReadings
+
+READINGS = ("classifier", "window")
+"""What is read off every window; see `aster_cli.calibration.join_readings`."""
+
+FARTHEST = 30.0
+"""In scaled units over the knee: beyond it no sensor departs farther, lest squares become infinite."""
+
+BATCH_WINDOWS = 64
+"""The one shape that the network is given when scoring: equal windows give equal bits."""
+
+
+class WindowReader:
+    """The trained network and the stored normal windows, reading windows in batches of one shape.
+
+    Args:
+        network: In evaluation mode, on `device`.
+        normal: The stored normal windows, on `device`.
+        device: Where both live.
+        batch_windows: Windows of a batch, as the model has it recorded.
+    """
+
+    def __init__(
+        self,
+        network: AsterNetwork,
+        normal: NormalWindows,
+        device: torch.device,
+        batch_windows: int,
+    ) -> None:
+        self._network = network
+        self._normal = normal
+        self._device = device
+        self._batch_windows = batch_windows
+
+    def against(self, normal: NormalWindows) -> "WindowReader":
+        """The same network with other stored windows."""
+        return WindowReader(
+            self._network, normal.to(self._device), self._device, self._batch_windows
+        )
+
+    def read(self, windows: NDArray[np.float32], knees: NDArray[np.float32]) -> WindowReadings:
+        """Read windows.
+
+        Args:
+            windows: ``(window, size, sensor)`` in scaled units.
+            knees: Where their machines' sensors are compressed, ``(window, sensor)``, or ``(sensor,)``
+                where all are of one machine.
+        """
+        n, _, n_sensors = windows.shape
+        knees = np.broadcast_to(knees, (n, n_sensors))
+        batches = [
+            slice(start, start + self._batch_windows) for start in range(0, n, self._batch_windows)
+        ]
+        parts = [self._read_batch(windows[batch], knees[batch]) for batch in batches]
+        if not parts:
+            return no_readings(windows)
+        return WindowReadings(
+            {name: np.concatenate([part.rows[name] for part in parts]) for name in READINGS},
+            np.concatenate([part.expected for part in parts]),
+            np.concatenate([part.departures for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _read_batch(
+        self, windows: NDArray[np.float32], knees: NDArray[np.float32]
+    ) -> WindowReadings:
+        n, size, n_sensors = windows.shape
+        padded = np.zeros((self._batch_windows, size, n_sensors), dtype=np.float32)
+        padded[:n] = windows
+        batch = torch.from_numpy(padded).to(self._device)
+        knee = torch.ones(self._batch_windows, 1, n_sensors)
+        knee[:n, 0] = torch.from_numpy(knees.copy())
+        residual = self._normal.residual(batch)
+        novelty = self._normal.whitening(residual)
+        expected = batch - residual
+        logits = self._network(batch, novelty.together)
+        # rows are too small a unit, so the whole window speaks; a token may only say less
+        whole = logits.mean(dim=1, keepdim=True)
+        tokens = torch.minimum(logits, whole)
+        rows = {
+            "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
+            "window": novelty.square().rsqrt().unsqueeze(1).expand(-1, size),
+        }
+        return WindowReadings(
+            {name: _numpy(values[:n]) for name, values in rows.items()},
+            _numpy(expected[:n]),
+            _numpy(self._departures(batch, expected, knee.to(self._device))[:n]),
+        )
+
+    def _departures(
+        self,
+        actual: Float[Tensor, "batch time sensor"],
+        expected: Float[Tensor, "batch time sensor"],
+        knee: Float[Tensor, "batch 1 sensor"],
+    ) -> Float[Tensor, "batch sensor"]:
+        """How far each sensor departs from what is expected: the square where it is farthest.
+
+        In standard deviations, since the logarithmic part of scaled units makes the loudest sensor
+        look like the others; whitened over rows, since an offset that drifts is little of a cause.
+        """
+        deviation = _standard(actual, knee) - _standard(expected, knee)
+        departures: Tensor = self._normal.whitening.each_alone(deviation).square().amax(dim=1)
+        return departures
+
+
+def _standard(
+    scaled: Float[Tensor, "batch time sensor"], knee: Float[Tensor, "batch 1 sensor"]
+) -> Float[Tensor, "batch time sensor"]:
+    """Scaled units back to standard deviations."""
+    return knee * torch.sinh((scaled / knee).clamp(-FARTHEST, FARTHEST))
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
+
+
+def no_readings(windows: NDArray[np.float32]) -> WindowReadings:
+    """What there is to read of no windows."""
+    _, size, n_sensors = windows.shape
+    empty = np.zeros((0, size), dtype=np.float32)
+    none = np.zeros((0, n_sensors), dtype=np.float32)
+    return WindowReadings(dict.fromkeys(READINGS, empty), windows, none)
