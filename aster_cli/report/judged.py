@@ -181,10 +181,12 @@ def _curve_table(judged: Judged) -> Any:
     )
 
 
-def _hits(events: Sequence[LabelledEvent], rows: ReportRows, noun: str) -> Any:
-    """Every labelled event: the missed ones first, then the longest."""
+def _hits(
+    events: Sequence[LabelledEvent], rows: ReportRows, noun: str
+) -> list[dict[str, str | float | bool]]:
+    """Labelled events as the table shows them."""
     place = rows.places()
-    found = []
+    found: list[dict[str, str | float | bool]] = []
     for event in events:
         start, end = int(place[event.first]), int(place[event.last])
         lane = int(np.searchsorted(rows.bounds, start, side="right")) - 1
@@ -193,19 +195,19 @@ def _hits(events: Sequence[LabelledEvent], rows: ReportRows, noun: str) -> Any:
             after = float(rows.time[int(place[event.first_flagged])] - rows.time[start])
             late = length(after, in_seconds=rows.clock.in_seconds, noun=noun)
             first = f"{late} after its start" if after else "at its start"
-        texts = [rows.clock.text_at(float(rows.time[i])) for i in (start, end)]
+        times = [float(rows.time[i]) for i in (start, end)]
         found.append(
-            (
-                *([rows.lanes[lane]] if rows.id_cols else []),
-                until(*texts),
-                count(event.rows),
-                count(event.flagged),
-                first,
-                number(event.highest),
-            )
+            {
+                "lane": lane,
+                "machine": rows.lanes[lane],
+                "start": times[0],
+                "end": times[1],
+                "when": until(*map(rows.clock.text_at, times)),
+                "rows": count(event.rows),
+                "flagged": count(event.flagged),
+                "met": event.first_flagged is not None,
+                "first": first,
+                "highest": number(event.highest),
+            }
         )
-    columns = (
-        *(["machine"] if rows.id_cols else []),
-        *("start and end", "#rows", "#above the threshold", "first met", "#highest score"),
-    )
-    return table("Labelled events, the missed ones first", columns, found)
+    return found

@@ -5,11 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from aster_cli.evaluation.comparison import Truth
 from aster_cli.logs import Log
-from aster_cli.report import Report
+from aster_cli.report import Judged, Report
 from tests.report.browser import Browser
 from tests.report.conftest import START, collected, made_log, made_scores
 
@@ -202,3 +204,25 @@ def test_times_are_those_of_the_log(
         browser.frame()
         assert browser.run("document.getElementById('readout').textContent").startswith(told)
     browser.call("Emulation.setTimezoneOverride", timezoneId="")
+
+
+def test_a_missed_event_leads_to_the_chart(browser: Browser, tmp_path: Path) -> None:
+    """What the detector did not see is what an engineer wants to look at; its label is drawn there."""
+    scores = made_scores(900, spikes=(slice(100, 110),))
+    labels = np.zeros(900)
+    labels[100:110] = labels[700:720] = 1
+    truth = Truth(labels, np.zeros(900, dtype=np.int64), scores["timestamp"])
+    values, threshold = scores["score"].to_numpy(), scores["threshold"].to_numpy()
+    judged = Judged.of(
+        truth, {"aster": truth.judge(values, threshold)}, {"aster": values}, threshold
+    )
+    Report("log", collected(scores), judged=judged).write(tmp_path / "page.html")
+    browser.look()
+    browser.open(tmp_path / "page.html")
+    assert browser.run("document.querySelector('#hits-table .miss').textContent") == "missed"
+    browser.click("#hits-table .time button")
+    assert view_of(browser).endswith("0 events")
+    assert count(browser, "#timeline .label") == 1
+    for chart in ("pr", "roc"):
+        assert count(browser, f"[data-chart={chart}] .series") == 1
+    assert browser.complaints == []

@@ -6,11 +6,16 @@ const FIRST_EVENTS = 12;
 
 const eventRows = eventTable ? [...eventTable.tBodies[0].rows] : [];
 
-function jump(number) {
-  lookAtEvent(number);
+/** Scroll to the chart, which shows something else now. */
+function showChart() {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   document.getElementById("look").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
   timeline.focus({ preventScroll: true });
+}
+
+function jump(number) {
+  lookAtEvent(number);
+  showChart();
 }
 
 for (const row of eventRows) {
@@ -22,6 +27,14 @@ for (const row of eventRows) {
 
 for (const button of document.querySelectorAll("[data-jump]")) {
   button.addEventListener("click", () => jump(Number(button.dataset.jump)));
+}
+
+for (const button of document.querySelectorAll("[data-lane]")) {
+  const { lane, start, end } = button.dataset;
+  button.addEventListener("click", () => {
+    lookAround({ machine: Number(lane), start: Number(start), end: Number(end) });
+    showChart();
+  });
 }
 
 function markChosen() {

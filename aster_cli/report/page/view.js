@@ -24,10 +24,11 @@ function look({ machine = view.machine, from, to, event = null }) {
 function told() {
   const shown = given.events.filter((event) => (
     event.machine === view.machine && event.end >= view.from && event.start <= view.to));
-  const span = view.to - view.from;
+  const [from, to] = [Math.max(view.from, machineOf().start), Math.min(view.to, machineOf().end)];
+  const span = to - from;
   const who = given.machines.length > 1 ? `${machineOf().name}, ` : "";
   const events = shown.length === 1 ? "1 event" : `${shown.length} events`;
-  return `${who}${moment(view.from, span)} to ${moment(view.to, span)}, ${length(span)}: ${events}`;
+  return `${who}${moment(from, span)} to ${moment(to, span)}, ${length(span)}: ${events}`;
 }
 
 const lookAtAll = (machine = view.machine) => {
@@ -49,12 +50,13 @@ function pan(part) {
   look({ from: view.from + by, to: view.to + by, event: view.event });
 }
 
-/** An event with what came before and after it. */
-function lookAtEvent(number) {
-  const event = given.events[number];
-  const room = Math.max((event.end - event.start) * 1.2, clock.step * 40);
-  look({ machine: event.machine, from: event.start - room, to: event.end + room, event: number });
+/** A stretch with what came before and after it. */
+function lookAround({ machine, start, end }, event = null) {
+  const room = Math.max((end - start) * 1.2, clock.step * 40);
+  look({ machine, from: start - room, to: end + room, event });
 }
+
+const lookAtEvent = (number) => lookAround(given.events[number], number);
 
 /** The next event in the order of severity, or the one before it. */
 function step(by) {
