@@ -169,6 +169,11 @@ def score(
         input_format=input_format,
         allow_missing_sensors=allow_missing_sensors,
     )
+    told = partial(
+        finding_notes,
+        period=card.schema.period,
+        in_seconds=card.schema.log.seconds_per_unit is not None,
+    )
     summary: ScoreSummary
     timeline = None
     if state is not None:
@@ -212,16 +217,18 @@ def score(
                     advance(len(table))
             summary, timeline = scorer.summary, watched.timeline()
             if report and collector is not None:
-                rows = collector.rows(summary.events)
-                Report(name, rows, log=log, columns=columns, time=time, card=card).write(report)
+                Report(
+                    name,
+                    collector.rows(summary.events),
+                    log=log,
+                    columns=columns,
+                    time=time,
+                    card=card,
+                    notes=(*unknown_machines(summary.unknown_machines), *told(summary.findings)),
+                ).write(report)
         say_notes(console, unknown_machines(summary.unknown_machines))
         alarming = bool(summary.events)
-    findings = finding_notes(
-        summary.findings,
-        period=card.schema.period,
-        in_seconds=card.schema.log.seconds_per_unit is not None,
-    )
-    say_notes(console, findings)
+    say_notes(console, told(summary.findings))
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
     elif summary.rows:

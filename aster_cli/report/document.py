@@ -44,6 +44,7 @@ class Report:
         time: The same.
         card: The model's.
         judged: What labels say of the scores.
+        notes: What was said while scoring.
 
     Raises:
         DataError: No row of the log is one of the scores.
@@ -59,11 +60,13 @@ class Report:
         time: TimeConfig | None = None,
         card: ModelCard | None = None,
         judged: Judged | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self._name = name
         self._rows = rows
         self._card = card
         self._judged = judged
+        self._notes = notes
         self._events = sorted(rows.events, key=lambda event: -event.severity)[:MOST_EVENTS]
         self._parts = leading_sensors(rows.events)
         self._names = self._panel_names(log)
@@ -178,6 +181,7 @@ class Report:
             "distribution_table": _distribution_table(spread),
             "machine_table": overview.machine_table(rows),
             "quality": background.quality_facts(overview.status_counts(rows), self._log),
+            "notes": [plain(note) for note in self._notes],
             "quality_tables": background.quality_tables(self._log),
             "model": background.model_parts(self._card),
             "model_ids": ", ".join(map(plain, rows.model_ids)) or "no model",

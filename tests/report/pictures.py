@@ -34,7 +34,8 @@ def main() -> None:
     program = find_browser()
     if program is None:
         sys.exit("no Chromium here: apt-get install chromium-headless-shell")
-    with tempfile.TemporaryDirectory() as profile, Browser(program, Path(profile)) as browser:
+    kept = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # it may still be written into
+    with kept as profile, Browser(program, Path(profile)) as browser:
         take(browser, demo, folder)
 
 

@@ -139,6 +139,12 @@ def test_a_page_without_a_log_a_model_or_an_anomaly_says_so() -> None:
     assert data_of(page)["sensors"] == []
 
 
+def test_what_was_said_while_scoring_is_on_the_page() -> None:
+    """A note of changed units scrolls away on a terminal; the page is what is read later."""
+    page = Report("log", collected(made_scores(50)), notes=["<s0> has changed its units"]).page()
+    assert "<li>&lt;s0&gt; has changed its units</li>" in page
+
+
 def test_rows_without_a_score_are_counted_and_not_drawn(opened: Opened) -> None:
     scores = made_scores(100, spikes=(slice(60, 70),))
     unscored = pl.int_range(pl.len()) < 20
