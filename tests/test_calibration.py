@@ -136,12 +136,12 @@ def test_scores_rise_with_the_window_and_never_fall_with_the_classifier() -> Non
 
 def test_the_score_formula() -> None:
     """The pencil case: a novelty of e³ is one spread above the centre, the classifier's 7 are three,
-    and half of log(1 + 3) is log 2; then a classifier that sees nothing."""
+    and a quarter of log(1 + 3) is half of log 2; then a classifier that sees nothing."""
     scales = {name: ReadingScale(1.0, 2.0) for name in ("classifier", "window")}
     familiar = np.exp([-3.0])
     seen = {"classifier": np.array([7.0]), "window": familiar}
     unseen = {"classifier": np.array([-9.0]), "window": familiar}
-    assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + math.log(2.0)])
+    assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + 0.5 * math.log(2.0)])
     assert join_readings(unseen, scales).tolist() == pytest.approx([1.0])
 
 
