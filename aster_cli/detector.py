@@ -264,7 +264,7 @@ class Detector:
         """Read a model directory.
 
         Raises:
-            ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+            ModelDirectoryError: It is missing, of another format, truncated or altered.
         """
         checkpoint, model_id = load_model(Path(path))
         return cls(checkpoint, model_id, detectors_of(Path(path)))

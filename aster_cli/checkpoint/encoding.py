@@ -9,8 +9,11 @@ from aster_cli.calibration import ReadingScale
 from aster_cli.checkpoint.values import Manifest
 from aster_cli.scaling import ScalingTable
 
-FORMAT = 1
-"""Version of the directory's format; a newer one is refused."""
+FORMAT = 2
+"""Version of the directory's format; another one is refused.
+
+Format 1 measured novelty in two lengths and knew nothing of detectors of single machines.
+"""
 
 MANIFEST = "manifest.json"
 

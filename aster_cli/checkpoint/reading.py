@@ -39,7 +39,7 @@ def read_card(path: Path) -> ModelCard:
     """Read what a model directory says of itself; no weights, no torch.
 
     Raises:
-        ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+        ModelDirectoryError: It is missing, of another format, truncated or altered.
     """
     manifest = _read_manifest(path)
     config = _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig))
@@ -58,7 +58,7 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
     Those of single machines are not read; see `detectors_of` and `load_machine`.
 
     Raises:
-        ModelDirectoryError: It is missing, written by a newer version, truncated or altered.
+        ModelDirectoryError: It is missing, of another format, truncated or altered.
     """
     from safetensors.numpy import load as load_arrays
 
@@ -209,17 +209,17 @@ def _read_manifest(path: Path) -> Manifest:
         raise ModelDirectoryError(
             "cannot be read: it is truncated or altered", where=where, hint="train again"
         ) from error
-    if isinstance(found, int) and found > FORMAT:
+    if isinstance(found, int) and 1 <= found != FORMAT:
         raise ModelDirectoryError(
-            f"has format {found}, and this aster reads up to {FORMAT}",
+            f"has format {found}, and this aster reads format {FORMAT}",
             where=where,
-            hint="upgrade aster-cli",
+            hint="upgrade aster-cli" if found > FORMAT else "train again",
         )
     try:
         manifest = _json(data, Manifest)
     except msgspec.MsgspecError as error:
         raise _altered(path / MANIFEST, str(error)) from error
-    if manifest.format < 1:
+    if manifest.format != FORMAT:
         raise _altered(path / MANIFEST, f"there is no format {manifest.format}")
     identity = identity_of(manifest.files, manifest.detectors)
     if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity):

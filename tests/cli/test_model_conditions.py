@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from aster_cli.checkpoint import FORMAT
 from tests.cli.conftest import Aster, Save
 from tests.tiny_detector import wave
 
@@ -42,15 +43,16 @@ def test_a_folder_that_is_no_model_is_exit_4(log: str, refused: Refused) -> None
     assert "no model directory" in refused(4, "score", log, "-m", "models")
 
 
-def test_a_newer_format_is_exit_4_and_says_to_upgrade(
-    log: str, copied: Path, refused: Refused
+@pytest.mark.parametrize(("other", "what_to_do"), [(1, "train again"), (FORMAT + 1, "upgrade")])
+def test_another_format_is_exit_4_and_says_what_to_do(
+    other: int, what_to_do: str, log: str, copied: Path, refused: Refused
 ) -> None:
-    """An older aster must not half-understand what a newer one wrote."""
-    change_manifest(copied, format=2, something_new=True)
+    """Neither may an aster half-understand what another one wrote, nor call it damaged."""
+    change_manifest(copied, format=other, something_new=True)
     for command in (("score", log, "-m", copied), ("inspect", copied)):
         complaint = refused(4, *command)
-        assert "format 2" in complaint
-        assert "upgrade" in complaint
+        assert f"format {other}" in complaint
+        assert what_to_do in complaint
 
 
 ALTERED: dict[str, dict[str, Any]] = {
@@ -111,7 +113,7 @@ def test_a_model_is_checked_before_the_log_is_read(
     copied: Path, save: Save, refused: Refused
 ) -> None:
     """With both at fault the cheaper repair comes first, and always the same one."""
-    change_manifest(copied, format=2)
+    change_manifest(copied, format=FORMAT + 1)
     refused(4, "score", save("", "empty.csv"), "-m", copied)
 
 
