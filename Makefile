@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 SEEDS ?= 1
 
-.PHONY: help demo pictures test check lint types imports docs bench bench-full bench-report clean
+.PHONY: help demo pictures test check lint types imports docs bench bench-full bench-report reliability clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,12 @@ bench-full: $(BIN)/.bench-ready  ## The same on every real log.
 
 bench-report: $(BIN)/.ready  ## Report what has been run so far.
 	$(BIN)/python -m benchmarks.detection report
+
+reliability: $(BIN)/.ready  ## Kill, fill disks, soak and crowd, at full length: hours on two cores.
+	$(BIN)/python -m benchmarks.reliability kills
+	$(BIN)/python -m benchmarks.reliability places
+	$(BIN)/python -m benchmarks.reliability soak
+	$(BIN)/python -m benchmarks.reliability machines
 
 clean:           ## Remove what was made here.
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -119,7 +119,8 @@ def clear_traces(target: Path) -> None:
             else:
                 shutil.rmtree(old)
         for staging in target.absolute().parent.glob(own):
-            shutil.rmtree(staging)
+            if staging.is_dir():
+                shutil.rmtree(staging)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
 
