@@ -152,6 +152,11 @@ class MachineWatch:
             start = stop
 
     @property
+    def newest(self) -> int | float | None:
+        """The clock of the last row."""
+        return self._last_time
+
+    @property
     def distances(self) -> list[SensorDistance]:
         """Of the last whole stretch; none before its end, and none without a reference."""
         return self._distances

@@ -123,6 +123,12 @@ class LogScorer:
         self._waiting: deque[Waiting] = deque()
         self.summary = ScoreSummary()
 
+    @property
+    def newest(self) -> dict[MachineId, int | float]:
+        """The clock of every machine's newest row."""
+        seen = {machine: watch.newest for machine, watch in self._watches.items()}
+        return {machine: time for machine, time in seen.items() if time is not None}
+
     def tables(self) -> Iterator[pl.DataFrame]:
         """Yield score rows in the input's order; `summary` is complete when they have ended.
 

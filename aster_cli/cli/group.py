@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from aster_cli.cli.records import write_record
 from aster_cli.cli.streams import is_closed_pipe, silence, steady_streams
 from aster_cli.errors import AsterError
 from aster_cli.plain import plain, plain_lines
@@ -21,13 +22,13 @@ INTERNAL_ERROR = 70
 LONGEST = 2000
 """Characters of a message; of a longer one the middle is left out."""
 
-_asked: dict[str, bool] = {}
-"""Whether ``--json`` and ``--debug`` are on, as far as the call has been parsed."""
+_asked: dict[str, Any] = {}
+"""What ``--json``, ``--log-format`` and ``--debug`` are, as far as the call has been parsed."""
 
 
-def remember(parameter: typer.CallbackParam, value: bool) -> bool:
+def remember(parameter: typer.CallbackParam, value: Any) -> Any:
     """Keep a flag that decides how errors look, wherever it was set."""
-    _asked[f"--{parameter.name}"] = value
+    _asked[parameter.opts[0]] = value
     return value
 
 
@@ -50,7 +51,7 @@ class AsterGroup(TyperGroup):
             sys.stdout.flush()
         except typer.TyperException as error:
             # Click's own complaints about the call; they bring the usage line with them
-            if _is_on("--json"):
+            if _is_on("--json") or _wants_records():
                 _report(str(error), USAGE)
             else:
                 shown = io.StringIO()
@@ -105,7 +106,13 @@ def _end_of_output(error: OSError) -> int:
 
 
 def _is_on(flag: str) -> bool:
-    return _asked.get(flag, flag in sys.argv)
+    return bool(_asked.get(flag, flag in sys.argv))
+
+
+def _wants_records() -> bool:
+    if "--log-format" in _asked:
+        return bool(_asked["--log-format"] == "json")
+    return "--log-format json" in " ".join(sys.argv).replace("=", " ")
 
 
 def _report_internal(error: Exception) -> None:
@@ -120,6 +127,9 @@ def _report(message: str, exit_code: int) -> None:
     line = plain(" ".join(message.split()))
     if len(line) > LONGEST:  # a name from a log can be as long as it likes
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    if _wants_records():
+        write_record("error", "error", error=line, exit_code=exit_code)
+        return
     if _is_on("--json"):
         line = json.dumps({"error": line, "exit_code": exit_code})
     else:

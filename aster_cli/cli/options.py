@@ -17,6 +17,7 @@ from aster_cli.config import (
     LogFormat,
     MissingPolicy,
     Precision,
+    StderrFormat,
     ThresholdMethod,
 )
 
@@ -59,6 +60,16 @@ Json = Annotated[
 Debug = Annotated[
     bool,
     flag("--debug", help="Show where an error happened.", is_eager=True, callback=remember),
+]
+
+LogStyle = Annotated[
+    StderrFormat,
+    flag(
+        "--log-format",
+        help="Notes, summary and errors on stderr as text, or as one JSON object a line.",
+        is_eager=True,
+        callback=remember,
+    ),
 ]
 
 # columns

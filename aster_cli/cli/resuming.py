@@ -4,25 +4,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
-from rich.console import Console
 
-from aster_cli.cli.showing import say_notes
+from aster_cli.cli.outcome import Run
+from aster_cli.cli.showing import Journal
 from aster_cli.config import AlertRule
 from aster_cli.errors import StateError, UsageError
 from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
 from aster_cli.logs.dataset import Dataset, last_run, latest
 from aster_cli.logs.writers import STDOUT, SUFFIXES
 from aster_cli.render.progress import row_progress
-from aster_cli.render.scores import late_rows, unknown_machines
+from aster_cli.render.scores import late_rows
 from aster_cli.results import Snapshot
 from aster_cli.state import State, StateDirectory
-
-if TYPE_CHECKING:
-    from aster_cli.incremental import RunSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +85,8 @@ def require_sense(
         )
 
 
-def resume(
-    asked: Resumption, open_it: Callable[[], Log], console: Console
-) -> tuple["RunSummary", str]:
-    """Score what is new in a log, and write it; return the summary and the log's name.
+def resume(asked: Resumption, open_it: Callable[[], Log], journal: Journal) -> Run:
+    """Score what is new in a log, and write it.
 
     The part is in place before the state knows of it: killed in between, the run is done again and
     its part replaced.
@@ -104,17 +98,14 @@ def resume(
     home = StateDirectory(asked.state)
     with open_it() as log, home.locked() as interrupted:
         if interrupted is not None:
-            say_notes(
-                console,
-                [
-                    f"the last run (process {interrupted}) was interrupted; what it left is done anew"
-                ],
+            journal.notes(
+                [f"the last run (process {interrupted}) was interrupted; what it left is done anew"]
             )
         _require_outside(asked.target, log)
         state = _begin(asked, home)
         dataset = Dataset(asked.target, state.dataset)
-        say_notes(console, log.notes)
-        with row_progress(console, log, "scoring") as advance:
+        journal.notes(log.notes)
+        with row_progress(journal.console, log, "scoring") as advance:
             # torch and all that comes with it: only from here on
             from aster_cli.detector import Detector
 
@@ -128,11 +119,10 @@ def resume(
             home.write(replace(state, run=run, whole_since=whole_since, lanes=scorer.lanes()))
         dataset.drop_before(whole_since)
     summary = scorer.summary
-    say_notes(console, unknown_machines(summary.unknown_machines))
-    say_notes(console, late_rows(summary.late, summary.late_machines))
+    journal.notes(late_rows(summary.late, summary.late_machines))
     if not summary.rows:
-        say_notes(console, ["nothing is new since the last run"])
-    return summary, log.name
+        journal.notes(["nothing is new since the last run"])
+    return Run(log.name, summary, len(summary.opened), scorer.newest, log.schema)
 
 
 def _begin(asked: Resumption, home: StateDirectory) -> State:

@@ -1,11 +1,12 @@
 """``aster score``: one score row for every row of a log."""
 
 import sys
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from time import monotonic
+from time import time as now
+from typing import Annotated
 
 import typer
 
@@ -14,21 +15,23 @@ from aster_cli.cli import options
 from aster_cli.cli.alerting import alert_rule
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
+from aster_cli.cli.outcome import (
+    ANOMALIES_FOUND,
+    DONE,
+    DRIFTED,
+    Outcome,
+    require_metrics_place,
+    write_metrics,
+)
 from aster_cli.cli.resuming import Resumption, require_sense, resume
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import Journal, show_json
+from aster_cli.cli.single import Single, score_whole
 from aster_cli.cli.targets import require_agreeing, require_page
 from aster_cli.errors import UsageError
-from aster_cli.inspection import ScoreTimeline
-from aster_cli.logs import Log, open_log, open_writer
-from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.logs import open_log
+from aster_cli.render.console import stdout_console
 from aster_cli.render.findings import finding_notes
-from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import score_summary, unknown_machines
-
-if TYPE_CHECKING:
-    from aster_cli.scoring import ScoreSummary
-
-ANOMALIES_FOUND, DRIFTED = 1, 6
 
 
 def score(
@@ -111,15 +114,26 @@ def score(
             help="Exit with 6 when the log is not what the model was trained on.",
         ),
     ] = False,
+    metrics_file: Annotated[
+        Path | None,
+        options.flag(
+            "--metrics-file",
+            metavar="FILE",
+            help="Write metrics of the run, for Prometheus' textfile collector.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Score logs with a trained detector: one row out for every row in, in their order."""
-    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    started = monotonic()
+    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
     given = {"--delay": delay is not None, "--rescore": rescore, "--compact": compact}
     require_sense(
         state,
@@ -156,6 +170,7 @@ def score(
     target = None if on_terminal else output or "-"
     if target is not None:
         require_agreeing(target, output_format)
+    require_metrics_place(metrics_file, target)
     columns = columns_of(
         card.config.columns, time_col=time_col, id_col=id_col, id_from_path=id_from_path
     )
@@ -174,10 +189,8 @@ def score(
         period=card.schema.period,
         in_seconds=card.schema.log.seconds_per_unit is not None,
     )
-    summary: ScoreSummary
-    timeline = None
     if state is not None:
-        asked = Resumption(
+        resumption = Resumption(
             model=model,
             model_id=card.manifest.model_id,
             state=state,
@@ -188,61 +201,39 @@ def score(
             compact=compact,
             device=device,
         )
-        summary, name = resume(asked, open_it, console)
-        alarming = bool(summary.opened)
+        run = resume(resumption, open_it, journal)
     else:
+        asked = Single(model, target, output_format, raw_csv, rule, device)
         with open_it() as log:
-            _require_other(target, log)
-            say_notes(console, log.notes)
-            name = log.name
             collector = RowCollector() if report else None
-            with (
-                open_writer(target, output_format=output_format, raw_csv=raw_csv)
-                if target
-                else nullcontext() as out,
-                row_progress(console, log, "scoring") as advance,
-            ):
-                # torch and all that comes with it: only from here on
-                from aster_cli.detector import Detector
-
-                scorer = Detector.load(model).scorer(log, device, rule=rule)
-                # a row out for every row in: merged rows, too, come out each for itself
-                watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
-                for table in scorer.tables():
-                    if out is not None:
-                        out.write(table)
-                    watched.take(table)
-                    if collector is not None:
-                        collector.take(table)
-                    advance(len(table))
-            summary, timeline = scorer.summary, watched.timeline()
+            run = score_whole(asked, log, journal, collector=collector)
             if report and collector is not None:
+                found = run.summary
                 Report(
-                    name,
-                    collector.rows(summary.events),
+                    log.name,
+                    collector.rows(found.events),
                     log=log,
                     columns=columns,
                     time=time,
                     card=card,
-                    notes=(*unknown_machines(summary.unknown_machines), *told(summary.findings)),
+                    notes=(*unknown_machines(found.unknown_machines), *told(found.findings)),
                 ).write(report)
-        say_notes(console, unknown_machines(summary.unknown_machines))
-        alarming = bool(summary.events)
-    say_notes(console, told(summary.findings))
+    summary = run.summary
+    journal.notes(unknown_machines(summary.unknown_machines))
+    journal.notes(told(summary.findings), level="warning")
     if json:
         show_json({"model_id": card.manifest.model_id, **asdict(summary)}, to_stderr=target == "-")
     elif summary.rows:
-        shown = stdout_console(no_color=no_color) if on_terminal else console
-        shown.print(score_summary(summary, name=name, timeline=timeline))
+        shown = stdout_console(no_color=no_color) if on_terminal else journal.console
+        shown.print(score_summary(summary, name=run.name, timeline=run.timeline))
+    code = DONE
     if fail_on_drift and summary.findings:
-        raise typer.Exit(DRIFTED)
-    if exit_code and alarming:
-        raise typer.Exit(ANOMALIES_FOUND)
-
-
-def _require_other(target: str | None, log: Log) -> None:
-    """Refuse to put scores in the place of the log that they are of."""
-    if target is None or not Path(target).is_file():
-        return
-    if any(source.path.samefile(target) for source in log.sources):
-        raise UsageError("is the log itself", where=repr(target), hint="name another file with -o")
+        code = DRIFTED
+    elif exit_code and run.opened:
+        code = ANOMALIES_FOUND
+    outcome = Outcome(model.stem, run, monotonic() - started, now(), code)
+    journal.record("summary", **outcome.record())
+    if metrics_file is not None:
+        write_metrics(metrics_file, outcome)
+    if code != DONE:
+        raise typer.Exit(code)

@@ -7,7 +7,42 @@ from typing import Any
 
 from rich.console import Console
 
+from aster_cli.cli.records import Level, write_record
+from aster_cli.config import StderrFormat
 from aster_cli.plain import plain
+from aster_cli.render.console import stderr_console
+
+
+class Journal:
+    """What a run that nobody watches says on stderr: for people, or one JSON object a line.
+
+    Args:
+        log_format: Which of the two.
+        no_color: No colours, also on a terminal.
+        quiet: Say nothing but errors.
+        json: The result goes out as JSON, so people are told nothing beside it.
+    """
+
+    def __init__(
+        self, log_format: StderrFormat, *, no_color: bool, quiet: bool, json: bool
+    ) -> None:
+        self._as_records = log_format == "json"
+        self._quiet = quiet
+        silent = quiet or json or self._as_records
+        self.console = stderr_console(no_color=no_color, quiet=silent)
+
+    def notes(self, notes: Iterable[str], level: Level = "info") -> None:
+        """Say what the user should know; only records show the level."""
+        if not self._as_records:
+            say_notes(self.console, notes)
+            return
+        for note in notes:
+            self.record("note", level, message=plain(note))
+
+    def record(self, event: str, level: Level = "info", **fields: Any) -> None:
+        """Write a record, if records are wanted."""
+        if self._as_records and not self._quiet:
+            write_record(event, level, **fields)
 
 
 def say_notes(console: Console, notes: Iterable[str]) -> None:
@@ -17,6 +52,6 @@ def say_notes(console: Console, notes: Iterable[str]) -> None:
 
 
 def show_json(value: dict[str, Any], *, to_stderr: bool = False) -> None:
-    """Write one JSON object on one line, in ASCII: no stream and no terminal stumbles over it."""
+    """Write one JSON object on one line."""
     stream = sys.stderr if to_stderr else sys.stdout
-    stream.write(json.dumps(value, default=str) + "\n")
+    stream.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")

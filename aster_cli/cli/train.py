@@ -1,6 +1,7 @@
 """``aster train``: fit a detector on a mostly normal log."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 from aster_cli.checkpoint import PartialTraining, is_model, read_card, require_free
@@ -8,7 +9,7 @@ from aster_cli.cli import options
 from aster_cli.cli.backbone import ensure_backbone
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import Journal, show_json
 from aster_cli.config import (
     DEFAULT_BACKBONE,
     AlertConfig,
@@ -19,7 +20,6 @@ from aster_cli.config import (
 )
 from aster_cli.errors import UsageError
 from aster_cli.logs import open_log
-from aster_cli.render.console import stderr_console
 from aster_cli.render.model import trained_summary
 
 
@@ -84,6 +84,7 @@ def train(
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     json: options.Json = False,
@@ -93,7 +94,8 @@ def train(
 
     No labels are needed and none are used. Defaults are derived from the log.
     """
-    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    started = monotonic()
+    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
     _require_logs(logs)
     settings = DetectorConfig(
         columns=columns_of(
@@ -126,17 +128,17 @@ def train(
     with open_log(logs, settings.columns, settings.time, input_format=input_format) as log:
         target = output or Path(f"{log.name}.aster")
         require_free(target, force=force)
-        say_notes(console, log.notes)
-        ensure_backbone(backbone, console)
+        journal.notes(log.notes)
+        ensure_backbone(backbone, journal.console)
         partial = PartialTraining(target, resume=resume, force=force)
         if resume and not partial.exists:
-            say_notes(console, [f"there is no {partial.folder}: training begins at the start"])
+            journal.notes([f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
         from aster_cli.render.training import machine_progress, training_progress
 
         try:
-            with partial.held(), training_progress(console) as on_epoch:
+            with partial.held(), training_progress(journal.console) as on_epoch:
                 detector = Detector.fit(
                     log,
                     settings,
@@ -144,20 +146,30 @@ def train(
                     on_epoch=on_epoch,
                     partial=partial,
                     per_id=per_id,
-                    on_machine=machine_progress(console),
+                    on_machine=machine_progress(journal.console),
                 )
                 detector.save(target, force=force)
                 partial.remove()
         except KeyboardInterrupt:
             if partial.exists:
-                say_notes(console, [f"{partial.folder} holds what was learnt; --resume goes on"])
+                journal.notes([f"{partial.folder} holds what was learnt; --resume goes on"])
             raise
     card = read_card(target)
-    say_notes(console, card.training.notes[len(log.notes) :])  # what only training found out
+    journal.notes(card.training.notes[len(log.notes) :])  # what only training found out
     if json:
         show_json(card.to_dict() | {"model": str(target)})
     else:
-        console.print(trained_summary(target, card))
+        journal.console.print(trained_summary(target, card))
+    journal.record(
+        "summary",
+        command="train",
+        model=str(target),
+        model_id=card.manifest.model_id,
+        rows=card.training.rows,
+        machines=card.training.machines,
+        duration_s=round(monotonic() - started, 3),
+        exit_code=0,
+    )
 
 
 def _require_logs(paths: list[str]) -> None:

@@ -37,7 +37,7 @@ def _note(finding: Finding, period: float, in_seconds: bool) -> str:
         case "frozen":
             what = (
                 f"{sensor} is frozen: {count(finding.rows, 'value')} one and the same, "
-                "three times as many as ever in training"
+                "more than three times its longest run in training"
             )
         case "period":
             found = length(finding.value * period, in_seconds=in_seconds)

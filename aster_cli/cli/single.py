@@ -1,0 +1,84 @@
+"""``aster score`` without a state: a log is scored in one go, row by row as it is read."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aster_cli.cli.outcome import Run
+from aster_cli.cli.showing import Journal
+from aster_cli.config import AlertRule, LogFormat
+from aster_cli.errors import UsageError
+from aster_cli.inspection import ScoreTimeline
+from aster_cli.logs import Log, open_writer
+from aster_cli.render.progress import row_progress
+
+if TYPE_CHECKING:
+    from aster_cli.report import RowCollector
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """What is asked of a run.
+
+    Attributes:
+        model: The model directory.
+        target: Where score rows go; None for nowhere.
+        output_format: As what, where the target does not tell.
+        raw_csv: Whether CSV cells stay as they are.
+        rule: When a score becomes an alarm.
+        device: What to score on.
+    """
+
+    model: Path
+    target: str | None
+    output_format: LogFormat | None
+    raw_csv: bool
+    rule: AlertRule
+    device: str
+
+
+def score_whole(
+    asked: Single, log: Log, journal: Journal, *, collector: "RowCollector | None" = None
+) -> Run:
+    """Score a log and write its rows.
+
+    Args:
+        asked: How.
+        log: What is scored.
+        journal: Is told what is to be said of it.
+        collector: Is given every table, for a report.
+    """
+    _require_other(asked.target, log)
+    journal.notes(log.notes)
+    with (
+        open_writer(asked.target, output_format=asked.output_format, raw_csv=asked.raw_csv)
+        if asked.target
+        else nullcontext() as out,
+        row_progress(journal.console, log, "scoring") as advance,
+    ):
+        # torch and all that comes with it: only from here on
+        from aster_cli.detector import Detector
+
+        scorer = Detector.load(asked.model).scorer(log, asked.device, rule=asked.rule)
+        # a row out for every row in: merged rows, too, come out each for itself
+        watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
+        for table in scorer.tables():
+            if out is not None:
+                out.write(table)
+            watched.take(table)
+            if collector is not None:
+                collector.take(table)
+            advance(len(table))
+    summary = scorer.summary
+    return Run(
+        log.name, summary, len(summary.events), scorer.newest, log.schema, watched.timeline()
+    )
+
+
+def _require_other(target: str | None, log: Log) -> None:
+    """Refuse to put scores in the place of the log that they are of."""
+    if target is None or not Path(target).is_file():
+        return
+    if any(source.path.samefile(target) for source in log.sources):
+        raise UsageError("is the log itself", where=repr(target), hint="name another file with -o")
