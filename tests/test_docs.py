@@ -33,6 +33,7 @@ PAGES = [README, *GUIDES, ROOT / "sample_data" / "README.md"]
 
 FOREIGN_FLAGS = {
     *("--index-url", "--extra-index-url", "--pip-args"),  # of pip and pipx
+    *("--collector", "--now"),  # of node_exporter and systemctl
     *("--seed", "--output"),  # of sample_data/simulate.py, which is no command
     "--methods",  # of benchmarks/detection, which is none either
 }
