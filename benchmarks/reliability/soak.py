@@ -16,10 +16,10 @@ from typing import Any
 from unittest.mock import patch
 
 import polars as pl
-from rich.console import Console
 
 from aster_cli import Detector
 from aster_cli.cli.resuming import Resumption, resume
+from aster_cli.cli.showing import Journal
 from aster_cli.config import AlertRule, ColumnConfig, DetectorConfig, ModelConfig, TrainingConfig
 from aster_cli.errors import StorageError
 from aster_cli.logs import open_log, read_scores
@@ -158,7 +158,7 @@ def _in_process(
         expected=made.schema.log,
     )
     asked = _asked(folder, compact)
-    console = Console(quiet=True)
+    journal = Journal("text", no_color=True, quiet=True, json=False)
     # the one thing that is not as in a process: the model is read once
     with patch.object(Detector, "load", lambda path: detector):
         while draw.random() < FAULTS:
@@ -173,12 +173,12 @@ def _in_process(
                     error = OSError(5, "Input/output error")
             with _failing(draw.randrange(14), error):
                 try:
-                    resume(asked, open_it, console)
+                    resume(asked, open_it, journal)
                     met["ended before the fault"] += 1
                     return
                 except (KilledError, StorageError, OSError):
                     met[kind] += 1
-        resume(asked, open_it, console)
+        resume(asked, open_it, journal)
 
 
 @contextmanager
