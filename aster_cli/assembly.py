@@ -1,5 +1,6 @@
 """The network built, taken apart into what is kept, and put together again for scoring."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from aster_cli.backbones import Backbone, load_backbone
-from aster_cli.checkpoint import Adapter, Arrays, Scoring
+from aster_cli.checkpoint import Adapter, Arrays, Checkpoint, Scoring
+from aster_cli.checkpoint.checking import require_adapter
 from aster_cli.config import ModelConfig
+from aster_cli.errors import ModelDirectoryError
 from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.device import dtype_of
@@ -20,6 +23,7 @@ NO_BACKBONE = "none"
 _NORMAL = "normal."  # prefix of what normal windows are, among the kept arrays
 WHITENING = ("sensors", "together", "alone", "weight")
 _LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
+_SPARE_BYTES = 1 << 26  # of what a language model keeps beside its weights: masks, rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,72 @@ class Blueprint:
             self.device,
             self.scoring.batch_windows,
         )
+
+
+def require_fitting(made: Checkpoint, where: str) -> None:
+    """Check that a model's arrays are those that its configuration asks for, before it is built.
+
+    The network is laid out without memory: forged sizes cost nothing, and are found out.
+
+    Raises:
+        ModelDirectoryError: They are not; `where` is its directory.
+    """
+    try:
+        layers = {} if made.backbone is None else made.backbone.weights
+        if made.adapter is not None:
+            require_adapter(made.adapter, layers)
+        _require_laid_out(made, layers)
+    except ValueError as error:
+        raise _unfit(where, str(error)) from error
+
+
+def require_alike(own: Checkpoint, pooled: Checkpoint, where: str) -> None:
+    """Check that a single machine's arrays are like those of the whole model, which were checked.
+
+    Raises:
+        ModelDirectoryError: They are not; `where` is the machine's directory.
+    """
+    if _shapes(own) != _shapes(pooled) or own.schema.log.sensors != pooled.schema.log.sensors:
+        raise _unfit(where, "its arrays are not like those of the whole model")
+
+
+def _shapes(made: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Of all arrays; of the stored windows only what one of them is like."""
+    arrays = made.weights | ({} if made.adapter is None else made.adapter.weights)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    return shapes | {f"{_NORMAL}windows": shapes[f"{_NORMAL}windows"][1:]}
+
+
+def _unfit(where: str, how: str) -> ModelDirectoryError:
+    return ModelDirectoryError(
+        f"cannot be understood ({how})", where=where, hint="restore it or train again"
+    )
+
+
+def _require_laid_out(made: Checkpoint, layers: Arrays) -> None:
+    arrays = {name: w for name, w in made.weights.items() if not name.startswith(_NORMAL)}
+    arrays |= {f"{_LLM}{name}": w for name, w in layers.items()}
+    try:
+        with torch.device("meta"):
+            unfilled = {name: torch.empty(w.shape) for name, w in layers.items()}
+            laid_out = build_network(
+                made.config.model,
+                len(made.schema.log.sensors),
+                made.backbone,
+                llm_weights=unfilled or None,
+            )
+    # transformers, torch and the network itself each have their own exceptions for what is impossible
+    except Exception as error:
+        raise ValueError(f"no network is laid out like this ({error})") from error
+    buffers = sum(buffer.nbytes for buffer in laid_out.buffers())
+    wanted = {name: tuple(value.shape) for name, value in laid_out.state_dict().items()}
+    vocabulary = {name for name in wanted.keys() - arrays.keys() if name.startswith(_LLM)}
+    given = {name: array.shape for name, array in arrays.items()}
+    if {name: shape for name, shape in wanted.items() if name not in vocabulary} != given:
+        raise ValueError("its arrays are not those that its configuration asks for")
+    spare = sum(math.prod(wanted[name]) for name in vocabulary)
+    if buffers + 4 * spare > _SPARE_BYTES + sum(array.nbytes for array in arrays.values()):
+        raise ValueError("its language model asks for memory that it has no weights for")
 
 
 def configured_backbone(model: ModelConfig) -> Backbone | None:

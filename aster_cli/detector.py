@@ -17,7 +17,7 @@ import polars as pl
 import torch
 
 from aster_cli.alerts import AlarmStream
-from aster_cli.assembly import Blueprint, configured_backbone
+from aster_cli.assembly import Blueprint, configured_backbone, require_fitting
 from aster_cli.calibrating import open_stream
 from aster_cli.checkpoint import (
     Checkpoint,
@@ -267,6 +267,7 @@ class Detector:
             ModelDirectoryError: It is missing, of another format, truncated or altered.
         """
         checkpoint, model_id = load_model(Path(path))
+        require_fitting(checkpoint, str(path))
         return cls(checkpoint, model_id, detectors_of(Path(path)))
 
 

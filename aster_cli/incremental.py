@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
-from aster_cli.errors import DataError
+from aster_cli.errors import DataError, StateError
 from aster_cli.lanes import Lane
 from aster_cli.results import LogBatch, MachineId, Snapshot
 from aster_cli.scoring import LogScorer, ScoreSummary
@@ -52,16 +53,30 @@ class IncrementalScorer(LogScorer):
         self.summary: RunSummary = RunSummary()
         units = min(delay * self._log.schema.units_per_second, _LONGEST)
         self._delay = {"i": math.ceil(units), "f": units}  # by the kind of the clock
-        self._snapshots = {tuple(lane["machine"]): lane for lane in lanes}
+        self._snapshots: dict[MachineId, Snapshot] = {}
         self._lanes: dict[MachineId, Lane] = {}
-        for machine, snapshot in self._snapshots.items():
-            self._lanes[machine] = Lane.restored(snapshot)
-            self._streams[machine] = self._open_stream(machine)
-            self._streams[machine].restore(snapshot["stream"])
-            self._trackers[machine] = self._open_tracker(machine)
-            self._trackers[machine].restore(snapshot["tracker"])
-            self._watches[machine] = self._open_watch(machine)
-            self._watches[machine].restore(snapshot["watch"])
+        try:
+            for snapshot in lanes:
+                names = msgspec.convert(snapshot["machine"], list[str])
+                if len(names) != len(self._log.schema.id_cols):
+                    raise ValueError("a machine has a name for every id column")
+                self._restore(tuple(names), snapshot)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise StateError(
+                "holds a machine that cannot be gone on with: the state is altered",
+                where=self._log.name,
+                hint="restore the state, or start anew with --rescore",
+            ) from error
+
+    def _restore(self, machine: MachineId, snapshot: Snapshot) -> None:
+        self._snapshots[machine] = snapshot
+        self._lanes[machine] = Lane.restored(snapshot)
+        self._streams[machine] = self._open_stream(machine)
+        self._streams[machine].restore(snapshot["stream"])
+        self._trackers[machine] = self._open_tracker(machine)
+        self._trackers[machine].restore(snapshot["tracker"])
+        self._watches[machine] = self._open_watch(machine)
+        self._watches[machine].restore(snapshot["watch"])
 
     @property
     def newest(self) -> dict[MachineId, int | float]:

@@ -9,10 +9,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from aster_cli.assembly import Blueprint, Trained
+from aster_cli.assembly import Blueprint, Trained, require_alike
 from aster_cli.attribution import SensorRanges
 from aster_cli.calibration import Calibration
 from aster_cli.checkpoint import Checkpoint, MachineDetectors, load_machine, read_measures
+from aster_cli.errors import ModelDirectoryError
 from aster_cli.reading import WindowReader
 from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
@@ -93,6 +94,11 @@ class DetectorJudges(Judges):
             return self._pooled_measures
         if machine not in self._measures:
             card, scaling, calibration = read_measures(self._detectors, machine)
+            if card.schema.log.sensors != self._sensors:
+                raise ModelDirectoryError(
+                    "has other sensors than the whole model",
+                    where=str(self._detectors.path(machine)),
+                )
             ranges = SensorRanges(card.reference, self._sensors, scaling)
             self._measures[machine] = _Measures(scaling, calibration, ranges)
         return self._measures[machine]
@@ -100,7 +106,9 @@ class DetectorJudges(Judges):
     def _read(self, machine: MachineId) -> WindowReader:
         if self._detectors is None:
             return self._pooled_reader
-        return self._built(load_machine(self._detectors, machine))
+        own = load_machine(self._detectors, machine)
+        require_alike(own, self._pooled, str(self._detectors.path(machine)))
+        return self._built(own)
 
     def _built(self, made: Checkpoint) -> WindowReader:
         trained = Trained(made.adapter, made.weights)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aster_cli.confined import require_regular
 from aster_cli.errors import BusyError, StorageError
 
 LOCK = "lock"
@@ -53,8 +54,11 @@ def _locked(folder: Path) -> int:
     """A descriptor of the lock's file, locked, and not of one that its last holder has removed."""
     while True:
         folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        # neither through a link to someone's file, nor waiting for a pipe
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(folder / LOCK, flags, 0o644)
         try:
+            require_regular(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
             os.close(descriptor)

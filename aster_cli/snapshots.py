@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.errors import StateError
+from aster_cli.logs.kept import arrow_table
 from aster_cli.results import Snapshot
 
 _STATE, _SEAL = "state", "seal"
@@ -58,7 +59,10 @@ def unpack(data: bytes, version: int, *, where: str, anew: str) -> Snapshot:
         arrays = load(data)
         values = json.loads(arrays[_STATE].tobytes())
         found = values.pop("format")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(SafetensorError, ValueError, KeyError, TypeError, AttributeError),
+        RecursionError,
+    ) as error:
         raise StateError("is truncated or altered", where=where, hint=anew) from error
     if isinstance(found, int) and found > version:
         raise StateError(
@@ -69,7 +73,10 @@ def unpack(data: bytes, version: int, *, where: str, anew: str) -> Snapshot:
     seal = arrays.pop(_SEAL, None)
     if seal is None or seal.tobytes() != _seal(arrays).tobytes():
         raise StateError("is altered (its own SHA-256 is another)", where=where, hint=anew)
-    return {name: _unflat(value, arrays) for name, value in values.items()}
+    try:
+        return {name: _unflat(value, arrays) for name, value in values.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"is altered ({error})", where=where, hint=anew) from error
 
 
 def _seal(arrays: Arrays) -> NDArray[np.uint8]:
@@ -116,7 +123,7 @@ def _unflat(value: Any, arrays: Arrays) -> Any:
         case "array":
             return arrays[value["name"]].copy()  # what was read cannot be written to
         case "frame":
-            return pl.read_ipc(io.BytesIO(arrays[value["name"]].tobytes()))
+            return arrow_table(arrays[value["name"]].tobytes())
         case "datetime":
             return datetime.fromisoformat(value["text"])
         case "date":

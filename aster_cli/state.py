@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from aster_cli.errors import StorageError
+import msgspec
+
+from aster_cli.confined import read_inside
+from aster_cli.errors import StateError, StorageError
 from aster_cli.locks import held
 from aster_cli.logs.writers import replaced_file
 from aster_cli.results import Snapshot
@@ -18,7 +22,14 @@ from aster_cli.snapshots import pack, unpack
 FORMAT = 1
 """Version of the state's format; a newer one is refused."""
 
+LARGEST = 1 << 32
+"""Bytes of a state; one with more is not read."""
+
 _ANEW = "restore it, or start anew with --rescore"
+
+
+Run = Annotated[int, msgspec.Meta(ge=0, lt=10**8)]
+"""The number of a run; eight digits, as in its part's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +48,8 @@ class State:
     model_id: str
     rule: Snapshot = field(default_factory=dict)
     dataset: str = field(default_factory=lambda: secrets.token_hex(8))
-    run: int = 0
-    whole_since: int = 0
+    run: Run = 0
+    whole_since: Run = 0
     lanes: list[Snapshot] = field(default_factory=list)
 
 
@@ -72,14 +83,21 @@ class StateDirectory:
             StorageError: It cannot be read.
         """
         try:
-            data = self._file.read_bytes()
+            data = read_inside(self.path, self._file.name, LARGEST)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(
                 f"cannot be read ({error.strerror})", where=str(self._file)
             ) from error
-        return State(**unpack(data, FORMAT, where=str(self._file), anew=_ANEW))
+        where = str(self._file)
+        values = unpack(data, FORMAT, where=where, anew=_ANEW)
+        try:
+            if values.keys() - State.__dataclass_fields__:
+                raise msgspec.ValidationError("it has parts that no state has")
+            return msgspec.convert(values, State)
+        except msgspec.ValidationError as error:
+            raise StateError(f"is altered ({error})", where=where, hint=_ANEW) from error
 
     def write(self, state: State) -> None:
         """Replace the state, whole or not at all.

@@ -14,6 +14,7 @@ from typing import Any
 from aster_cli.checkpoint.encoding import pretty
 from aster_cli.checkpoint.machines import FOLDER, folder_of
 from aster_cli.checkpoint.writing import clear_traces
+from aster_cli.confined import read_inside
 from aster_cli.errors import DataError, StateError, StorageError, UsageError
 from aster_cli.locks import LOCK, held
 from aster_cli.logs.writers import replaced_file
@@ -22,6 +23,9 @@ from aster_cli.snapshots import pack, unpack
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
+
+LARGEST = 1 << 32
+"""Bytes of a file; one with more is not read."""
 
 _ANEW = "begin anew with --force"
 _SNAPSHOTS = "*.safetensors"
@@ -107,7 +111,11 @@ class PartialTraining:
         file = self.folder / f"{phase}.safetensors"
         if not file.is_file():
             return None
-        return unpack(file.read_bytes(), FORMAT, where=str(file), anew=_ANEW)
+        try:
+            data = read_inside(self.folder, file.name, LARGEST)
+        except OSError as error:
+            raise StorageError(f"cannot be read ({error.strerror})", where=str(file)) from error
+        return unpack(data, FORMAT, where=str(file), anew=_ANEW)
 
     def write(self, phase: str, snapshot: Snapshot) -> None:
         """Keep where a phase stands.
@@ -158,7 +166,7 @@ class PartialTraining:
     def _require_same(self, made_of: dict[str, Any]) -> None:
         where = str(self._begun)
         try:
-            before = json.loads(self._begun.read_bytes())
+            before = json.loads(read_inside(self.folder, self._begun.name, LARGEST))
             found = before.pop("format")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError("is truncated or altered", where=where, hint=_ANEW) from error

@@ -1,20 +1,25 @@
-"""Reading a model directory: nothing is used before its hash is checked."""
+"""Reading a model directory: nothing is used before its hash and its sizes are checked.
+
+It may come from anyone: see `aster_cli.confined` and `aster_cli.checkpoint.checking`.
+"""
 
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
 
 from aster_cli.backbones import Backbone
 from aster_cli.calibration import Calibration, ScoreTable
+from aster_cli.checkpoint import checking
 from aster_cli.checkpoint.encoding import FORMAT, MANIFEST, Scales, identity_of, seal_of
 from aster_cli.checkpoint.machines import FOLDER, MachineDetectors
 from aster_cli.checkpoint.values import (
     Adapter,
+    Arrays,
     Checkpoint,
     Manifest,
     ModelCard,
@@ -22,12 +27,18 @@ from aster_cli.checkpoint.values import (
     TrainingRecord,
 )
 from aster_cli.config import DetectorConfig
+from aster_cli.confined import is_inside, read_inside, require_folder
 from aster_cli.errors import AsterError, ModelDirectoryError
+from aster_cli.logs.kept import parquet_table
 from aster_cli.reference import REFERENCE_COLUMNS
 from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
 
 T = TypeVar("T")
+
+LARGEST = {".safetensors": 1 << 32, ".parquet": 1 << 30}
+LARGEST_TEXT = 1 << 26
+"""Bytes of a file; one with more is not read."""
 
 
 def is_model(path: Path) -> bool:
@@ -43,12 +54,19 @@ def read_card(path: Path) -> ModelCard:
     """
     manifest = _read_manifest(path)
     config = _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig))
+
+    def schema_of(data: bytes) -> ModelSchema:
+        schema = _json(data, ModelSchema)
+        checking.require_schema(schema, config.model, manifest.scoring)
+        return schema
+
+    schema = _read(path, manifest, "schema.json", schema_of)
     return ModelCard(
         manifest,
         config,
-        _read(path, manifest, "schema.json", lambda data: _json(data, ModelSchema)),
-        _read(path, manifest, "training.json", lambda data: _json(data, TrainingRecord)),
-        _read(path, manifest, "reference.parquet", _reference),
+        schema,
+        _read(path, manifest, "training.json", _training),
+        _read(path, manifest, "reference.parquet", lambda data: _reference(data, schema)),
     )
 
 
@@ -60,35 +78,39 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
     Raises:
         ModelDirectoryError: It is missing, of another format, truncated or altered.
     """
-    from safetensors.numpy import load as load_arrays
-
     card = read_card(path)
-    manifest = card.manifest
+    manifest, n_sensors = card.manifest, len(card.schema.log.sensors)
+
+    def own_weights(data: bytes) -> Arrays:
+        weights = _arrays(data)
+        checking.require_windows(weights, card.config.model, n_sensors)
+        return weights
+
     _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
     backbone = adapter = None
     if "backbone.json" in manifest.files:
-        described = _read(path, manifest, "backbone.json", lambda data: _json(data, dict))
+        described = _read(path, manifest, "backbone.json", _described)
         backbone = Backbone(
             name=manifest.backbone,
-            config=described["config"],
-            embedding_norm=described["embedding_norm"],
-            weights=_read(path, manifest, "backbone.safetensors", load_arrays),
+            config=described.config,
+            embedding_norm=described.embedding_norm,
+            weights=_read(path, manifest, "backbone.safetensors", _layers),
         )
     if "adapter/adapter_config.json" in manifest.files:
         adapter = Adapter(
             _read(path, manifest, "adapter/adapter_config.json", lambda data: _json(data, dict)),
-            _read(path, manifest, "adapter/adapter_model.safetensors", load_arrays),
+            _read(path, manifest, "adapter/adapter_model.safetensors", _arrays),
         )
     return Checkpoint(
         config=card.config,
         schema=card.schema,
         training=card.training,
         reference=card.reference,
-        scaling=_read_scaling(path, manifest),
+        scaling=_read_scaling(path, card),
         calibration=_read_calibration(path, card),
         backbone=backbone,
         adapter=adapter,
-        weights=_read(path, manifest, "weights.safetensors", load_arrays),
+        weights=_read(path, manifest, "weights.safetensors", own_weights),
         scoring=manifest.scoring,
         log_name=manifest.log,
         fingerprint=manifest.fingerprint,
@@ -111,8 +133,8 @@ def read_calibration(path: Path, card: ModelCard) -> Calibration:
 
 
 def _read_calibration(path: Path, card: ModelCard) -> Calibration:
-    scales = _read_scales(path, card.manifest)
-    held_out = _read(path, card.manifest, "calibration.parquet", pl.read_parquet)
+    scales = _read_scales(path, card)
+    held_out = _read(path, card.manifest, "calibration.parquet", _held_out)
     budget = card.config.alert.alert_budget
     tables: dict[MachineId | None, ScoreTable] = {}
     for (machine,), rows in held_out.group_by("machine", maintain_order=True):
@@ -144,7 +166,7 @@ def load_machine(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
     Raises:
         ModelDirectoryError: It is missing, truncated or altered, or another.
     """
-    path = detectors.path(machine)
+    path = _require_inside(detectors, machine)
     checkpoint, model_id = load_model(path)
     _require_listed(detectors, machine, model_id)
     return checkpoint
@@ -160,10 +182,10 @@ def read_measures(
     Raises:
         ModelDirectoryError: It is missing, truncated or altered, or another.
     """
-    path = detectors.path(machine)
+    path = _require_inside(detectors, machine)
     card = read_card(path)
     _require_listed(detectors, machine, card.manifest.model_id)
-    return card, _read_scaling(path, card.manifest), _read_calibration(path, card)
+    return card, _read_scaling(path, card), _read_calibration(path, card)
 
 
 def _require_listed(detectors: MachineDetectors, machine: MachineId, model_id: str) -> None:
@@ -172,18 +194,37 @@ def _require_listed(detectors: MachineDetectors, machine: MachineId, model_id: s
         raise _altered(path / MANIFEST, f"it is model {model_id}, another than the whole one lists")
 
 
-def _read_scaling(path: Path, manifest: Manifest) -> SensorScaling:
-    scales = _read_scales(path, manifest)
-    pooled = [entry.table for entry in scales.sensors if entry.machine is None]
-    if len(pooled) != 1:
-        raise ModelDirectoryError("has no pooled scaling", where=str(path / "scaling.json"))
-    return SensorScaling(
-        pooled[0], {e.machine: e.table for e in scales.sensors if e.machine is not None}
-    )
+def _require_inside(detectors: MachineDetectors, machine: MachineId) -> Path:
+    """The folder of a machine, which has to lie in the whole model's: no link is followed to it."""
+    path = detectors.path(machine)
+    root = detectors.folder.parent
+    try:
+        require_folder(root, path.relative_to(root).as_posix())
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"cannot be read ({error.strerror})", where=str(path), hint="restore it or train again"
+        ) from error
+    return path
 
 
-def _read_scales(path: Path, manifest: Manifest) -> Scales:
-    return _read(path, manifest, "scaling.json", lambda data: _json(data, Scales))
+def _read_scaling(path: Path, card: ModelCard) -> SensorScaling:
+    scales = _read_scales(path, card)
+    machines = {e.machine: e.table for e in scales.sensors if e.machine is not None}
+    pooled = next(entry.table for entry in scales.sensors if entry.machine is None)
+    return SensorScaling(pooled, machines)
+
+
+def _read_scales(path: Path, card: ModelCard) -> Scales:
+    def scales_of(data: bytes) -> Scales:
+        scales = _json(data, Scales)
+        if [entry.machine for entry in scales.sensors].count(None) != 1:
+            raise ValueError("it has no pooled scaling, or several")
+        tables = [entry.table for entry in scales.sensors]
+        checking.require_scaling(tables, len(card.schema.log.sensors))
+        checking.require_readings({n: (s.centre, s.spread) for n, s in scales.readings.items()})
+        return scales
+
+    return _read(path, card.manifest, "scaling.json", scales_of)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -203,9 +244,13 @@ def _read_manifest(path: Path) -> Manifest:
         )
     where = str(path / MANIFEST)
     try:
-        data = (path / MANIFEST).read_bytes()
+        data = read_inside(path, MANIFEST, LARGEST_TEXT)
         found = json.loads(data).get("format")
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"cannot be read ({error.strerror})", where=where, hint="restore it or train again"
+        ) from error
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ModelDirectoryError(
             "cannot be read: it is truncated or altered", where=where, hint="train again"
         ) from error
@@ -217,13 +262,15 @@ def _read_manifest(path: Path) -> Manifest:
         )
     try:
         manifest = _json(data, Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _altered(path / MANIFEST, str(error)) from error
     if manifest.format != FORMAT:
         raise _altered(path / MANIFEST, f"there is no format {manifest.format}")
     identity = identity_of(manifest.files, manifest.detectors)
     if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity):
         raise _altered(path / MANIFEST, "its own SHA-256 is another")
+    if not all(map(is_inside, manifest.files)):
+        raise _altered(path / MANIFEST, "it names a file outside of the directory")
     return manifest
 
 
@@ -237,7 +284,7 @@ def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]
     """Read one file of the directory, after checking that it is the one that was written."""
     where = str(path / name)
     try:
-        data = (path / name).read_bytes()
+        data = read_inside(path, name, LARGEST.get(Path(name).suffix, LARGEST_TEXT))
     except OSError as error:
         raise ModelDirectoryError(
             f"cannot be read ({error.strerror})", where=where, hint="restore it or train again"
@@ -250,15 +297,57 @@ def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]
         )
     try:
         return parse(data)
-    except (AsterError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
+    except (AsterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelDirectoryError(f"cannot be understood ({error})", where=where) from error
 
 
-def _reference(data: bytes) -> pl.DataFrame:
-    table = pl.read_parquet(data)
+def _training(data: bytes) -> TrainingRecord:
+    training = _json(data, TrainingRecord)
+    checking.require_training(training)
+    return training
+
+
+def _reference(data: bytes, schema: ModelSchema) -> pl.DataFrame:
+    table = parquet_table(data)
     if table.columns != list(REFERENCE_COLUMNS):
         raise ValueError(f"its columns are {', '.join(table.columns)}")
+    checking.require_reference(table, schema.log.sensors)
     return table
+
+
+def _held_out(data: bytes) -> pl.DataFrame:
+    table = parquet_table(data)
+    checking.require_held_out(table)
+    return table
+
+
+class _Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``backbone.json``."""
+
+    config: dict[str, Any]
+    embedding_norm: float
+
+
+def _described(data: bytes) -> _Described:
+    described = _json(data, _Described)
+    checking.require_backbone(described.config, described.embedding_norm)
+    return described
+
+
+def _layers(data: bytes) -> Arrays:
+    layers = _arrays(data)
+    checking.require_numbers(layers, "float16")
+    return layers
+
+
+def _arrays(data: bytes) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(data)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _json(data: bytes, kind: type[T]) -> T:

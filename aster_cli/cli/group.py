@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
+from polars.exceptions import PanicException
 from typer.core import TyperGroup
 
 from aster_cli.cli.records import write_record
@@ -81,7 +82,7 @@ class AsterGroup(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
         except (typer.Exit, typer.Abort, typer.TyperException, OSError):
             raise
-        except Exception as error:  # the last line of defence
+        except (Exception, PanicException) as error:  # the last line of defence
             _report_internal(error)
             raise typer.Exit(INTERNAL_ERROR) from error
 
@@ -115,7 +116,7 @@ def _wants_records() -> bool:
     return "--log-format json" in " ".join(sys.argv).replace("=", " ")
 
 
-def _report_internal(error: Exception) -> None:
+def _report_internal(error: BaseException) -> None:
     what = f"internal error, {type(error).__name__}: {error}"
     _report(f"{what}; --debug shows where it happened", INTERNAL_ERROR)
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import polars as pl
 
+from aster_cli.confined import read_inside
 from aster_cli.errors import StateError, StorageError
 from aster_cli.logs.writers import replaced_file
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 _MARK = "_dataset.json"
+_LONGEST_MARK = 4096  # bytes
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -129,10 +131,11 @@ class Dataset:
     def _owner(self) -> str | None:
         """The dataset that the directory says it is; None where it says nothing."""
         try:
-            return str(json.loads(self._mark.read_bytes())["dataset"])
+            mark = read_inside(self.folder, _MARK, _LONGEST_MARK)
+            return str(json.loads(mark)["dataset"])
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise StateError(
                 "is truncated or altered", where=str(self._mark), hint="name another -o"
             ) from error

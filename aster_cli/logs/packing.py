@@ -61,7 +61,19 @@ def require_modest_parquet(path: Path) -> None:
         end = file.read(8)
     if len(end) == 8 and int.from_bytes(end[:4], "little") > LARGEST_FOOTER:
         raise pa.ArrowInvalid(f"its footer is longer than {LARGEST_FOOTER >> 20} MiB")
-    metadata = pyarrow.parquet.read_metadata(path)
+    require_modest_footer(pyarrow.parquet.read_metadata(path), size)
+
+
+def require_modest_footer(metadata: pyarrow.parquet.FileMetaData, size: int) -> None:
+    """Refuse a Parquet file by what its footer says.
+
+    Args:
+        metadata: The footer.
+        size: Of the file.
+
+    Raises:
+        pyarrow.ArrowInvalid: It unpacks to too much.
+    """
     allowance = Allowance(size)
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

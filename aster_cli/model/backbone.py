@@ -45,7 +45,7 @@ class LanguageModelBackbone(nn.Module):
         llm_config = AutoConfig.for_model(config["model_type"], **settings)
         llm_config._attn_implementation = "sdpa"
         try:
-            llm = AutoModel.from_config(llm_config)
+            llm = AutoModel.from_config(llm_config, trust_remote_code=False)
         except ValueError as error:
             raise BackboneError(
                 "its attention cannot run without a causal mask here",
