@@ -31,7 +31,7 @@ check: lint types imports docs test  ## All that CI asks.
 lint: $(BIN)/.ready  ## Style and spelling.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/codespell aster_cli tests docs sample_data benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell aster_cli tests docs sample_data benchmarks README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 types: $(BIN)/.ready  ## Static types.
 	$(BIN)/mypy
