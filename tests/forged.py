@@ -17,7 +17,7 @@ def sealed(model: Path) -> Path:
     manifest = json.loads((model / "manifest.json").read_text())
     files = {name: (model / name).read_bytes() for name in manifest["files"]}
     manifest["files"] = digests_of(files)
-    manifest["model_id"] = identity_of(manifest["files"])
+    manifest["model_id"] = identity_of(manifest["files"], manifest.get("detectors", {}))
     forged = msgspec.convert(manifest, Manifest)
     forged = msgspec.structs.replace(forged, seal=seal_of(forged))
     (model / "manifest.json").write_bytes(msgspec.json.encode(forged))

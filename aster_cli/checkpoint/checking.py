@@ -67,7 +67,7 @@ def require_reference(reference: pl.DataFrame, sensors: Iterable[str]) -> None:
     _require(
         kinds == listed and reference.null_count()["machine"][0] == 0, "its columns are others"
     )
-    _require(set(reference["sensor"].to_list()) <= set(sensors), "it has other sensors")
+    _require(set(reference["sensor"].to_list()) == set(sensors), "it has other sensors")
     known = reference["percentiles"].drop_nulls()
     numbers = known.explode() if len(known) else pl.Series([], dtype=pl.Float64)
     _require(bool((known.list.len() == LEVELS).all()), "its percentiles are not 101")
