@@ -183,3 +183,16 @@ def test_an_interrupted_one_goes_on_where_it_was(
     assert trained_on == ["a", *[str(folder_of((HOSTILE,)))] * 3]
     assert read_card(Path("m.aster")).manifest.model_id == read_card(fleet).manifest.model_id
     assert not Path("m.aster.partial").exists()
+
+
+def test_a_machine_is_not_looked_for_outside_of_the_model(
+    fleet: Path, save: Save, aster: Aster
+) -> None:
+    """A folder that is a link leads to what nobody vouched for."""
+    copy = Path(shutil.copytree(fleet, "copy.aster"))
+    own = copy / "detectors" / folder_of(("a",))
+    shutil.move(own, "elsewhere")
+    own.symlink_to(Path("elsewhere").resolve())
+    ended = aster("score", save(live(), "live.parquet"), "-m", copy, "-o", "s.parquet")
+    assert ended.code == 4
+    assert "symbolic link" in ended.complaint
