@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.evaluation.comparison import Truth
-from aster_cli.logs import Log
+from aster_cli.logs import Log, open_log
 from aster_cli.report import Judged, Report
 from tests.report.browser import Browser
 from tests.report.conftest import START, collected, made_log, made_scores
@@ -20,16 +21,25 @@ SPIKES = (slice(1000, 1060), slice(20_000, 20_001), slice(39_000, 39_100))
 SENSORS = ("flow", "level", *(f"spare {number}" for number in range(9)))
 
 
-@pytest.fixture
-def page(opened: Callable[[pl.DataFrame], Log], tmp_path: Path, browser: Browser) -> Browser:
-    """A page of two machines, opened from disk."""
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two machines."""
+    folder = tmp_path_factory.mktemp("plant")
     a = made_scores(ROWS, spikes=SPIKES, unit="a")
     b = made_scores(3000, spikes=(slice(10, 30),), unit="b<i>", seed=1)
     scores = pl.concat((a, b)).sort("timestamp", maintain_order=True)
-    with opened(made_log(scores, *SENSORS)) as log:
-        Report("plant", collected(scores), log=log).write(tmp_path / "page.html")
+    made_log(scores, *SENSORS).write_parquet(folder / "log.parquet")
+    columns = ColumnConfig(id_cols=("unit",))
+    with open_log([str(folder / "log.parquet")], columns, TimeConfig()) as log:
+        Report("plant", collected(scores), log=log).write(folder / "page.html")
+    return folder / "page.html"
+
+
+@pytest.fixture
+def page(plant: Path, browser: Browser) -> Browser:
+    """That page, opened from disk."""
     browser.look()
-    browser.open(tmp_path / "page.html")
+    browser.open(plant)
     return browser
 
 
@@ -52,8 +62,7 @@ def test_it_draws_and_complains_of_nothing(page: Browser) -> None:
     assert "NaN" not in page.run("document.querySelector('main').innerHTML")
     assert count(page, "#distribution .bar.anomalous") > 0
     page.run("document.getElementById('sensors').scrollIntoView()")
-    page.frame()
-    assert count(page, "#panels .curve.actual") >= 3
+    page.wait("document.querySelectorAll('#panels .curve.actual').length >= 3")
     page.look(dark=True)
     page.look(width=400)
     page.frame()
@@ -123,13 +132,14 @@ def test_dragging_zooms_and_a_double_click_shows_all(page: Browser) -> None:
 
 def test_the_pointer_reads_values_off_all_charts(page: Browser) -> None:
     page.run("document.querySelector('[data-event=\"0\"] button').click()")
-    x, y = page.place("#timeline", 0.5)
+    page.place("#panels .chart")
+    page.wait("document.querySelector('#panels .chart svg') !== null")
+    x, y = page.place("#panels .chart", 0.5)
     page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-    page.frame()
+    page.wait("document.querySelector('.panel output').textContent !== ''")
     told: str = page.run("document.getElementById('readout').textContent")
     assert "score 4" in told
     assert "anomalous" in told
-    assert page.run("document.querySelector('.panel output').textContent") != ""
 
 
 def test_the_table_sorts_and_opens(page: Browser) -> None:
