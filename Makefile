@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 SEEDS ?= 1
 
-.PHONY: help demo pictures test check lint types imports docs bench bench-full bench-report reliability clean
+.PHONY: help demo pictures test check lint types imports docs site gallery bench bench-full bench-report reliability clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,7 @@ pictures: demo  ## Take the pictures of the HTML report in docs/figures; needs C
 test: $(BIN)/.ready  ## Run every test, the slow ones too.
 	$(BIN)/python -m pytest -n 2 --dist loadscope -q
 
-check: lint types imports docs test  ## All that CI asks.
+check: lint types imports docs site test  ## All that CI asks.
 
 lint: $(BIN)/.ready  ## Style and spelling.
 	$(BIN)/ruff format --check .
@@ -41,6 +41,16 @@ imports: $(BIN)/.ready  ## The import contract.
 
 docs: $(BIN)/.ready  ## The command reference equals the commands.
 	$(BIN)/python -m cogapp --check docs/commands.md
+
+$(BIN)/.docs-ready: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	@touch $@
+
+site: $(BIN)/.docs-ready  ## Build the documentation as a site that opens from disk: site/index.html.
+	$(BIN)/python -m sphinx -W --keep-going --quiet -E -b html docs site
+
+gallery: $(BIN)/.ready  ## Take the gallery's pictures of terminal screens anew.
+	$(BIN)/python docs/screens.py $(DEMO)
 
 $(BIN)/.bench-ready: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
@@ -65,4 +75,4 @@ reliability: $(BIN)/.ready  ## Kill, fill disks, soak and crowd, at full length:
 	$(BIN)/python -m benchmarks.reliability machines
 
 clean:           ## Remove what was made here.
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

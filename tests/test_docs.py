@@ -266,3 +266,29 @@ def test_every_setting_of_a_detector_is_documented() -> None:
         "learning_rate",
     }
     assert documented <= names
+
+
+def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
+    # strict: a dead link or an unknown heading fails; what a page loads must lie beside it
+    pytest.importorskip("furo", reason="no site generator: pip install --group docs")
+    build = [sys.executable, "-m", "sphinx", "-W", "-q", "-E", "-b", "html"]
+    made = subprocess.run(
+        [*build, "-d", str(tmp_path / "trees"), str(ROOT / "docs"), str(tmp_path / "site")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    pages = {page.stem: page.read_text() for page in (tmp_path / "site").glob("*.html")}
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} <= pages.keys()
+    loaded = re.compile(r"<(?:link|script|img|source|iframe)[^>]+(?:src|href)=\"(https?:|//)")
+    assert not [name for name, text in pages.items() if loaded.search(text)]
+
+
+def test_pictures_of_screens_need_no_network() -> None:
+    # Rich's own picture of a terminal loads a font from elsewhere
+    for picture in (ROOT / "docs" / "figures" / "screens").glob("*.svg"):
+        assert set(re.findall(r"https?://[^\"')]+", picture.read_text())) == {
+            "http://www.w3.org/2000/svg"
+        }
