@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import sys
 import traceback
@@ -113,7 +114,8 @@ def _is_on(flag: str) -> bool:
 def _wants_records() -> bool:
     if "--log-format" in _asked:
         return bool(_asked["--log-format"] == "json")
-    return "--log-format json" in " ".join(sys.argv).replace("=", " ")
+    told = "--log-format json" in " ".join(sys.argv).replace("=", " ")
+    return told or os.environ.get("ASTER_LOG_FORMAT") == "json"
 
 
 def _report_internal(error: BaseException) -> None:

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from aster_cli.checkpoint import is_model, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
-from aster_cli.inspection import LogReport, incident_table, inspect_scores, survey
+from aster_cli.inspection import incident_table, inspect_scores, survey
 from aster_cli.logs import is_scores_file, open_log, open_writer
 from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stderr_console, stdout_console
@@ -71,6 +71,10 @@ def inspect(
     needless = [name for name, is_given in given.items() if is_given]
     if needless and kind != "log":
         raise UsageError(f"has no say here: {paths[0]!r} is {kind}", where=needless[0])
+    if sensor and (sensors or incidents is not None):
+        raise UsageError(
+            "plots sensors and surveys no others", where="--sensor", hint="give it alone"
+        )
     if kind == "a model":
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
@@ -87,7 +91,9 @@ def inspect(
             label_col=label_col,
         )
         time = TimeConfig(sort=sort)
+        writer = None if incidents is None else open_writer(str(incidents))
         with open_log(paths, columns, time, input_format=input_format) as log:
+            require_other(None if incidents is None else str(incidents), log, "--incidents")
             console = stderr_console(no_color=no_color, quiet=json)
             with row_progress(console, log, "reading") as advance:
                 report, courses = survey(
@@ -98,8 +104,13 @@ def inspect(
                     incidents=None if incidents is None else str(incidents),
                     advance=advance,
                 )
-        if incidents is not None:
-            _write_incidents(report, incidents, console)
+        if writer is not None and report.suspects:
+            with writer:
+                writer.write(incident_table(report))
+        elif writer is not None:
+            say_notes(
+                console, [f"no stretch is unlike the rest, so {str(incidents)!r} is not written"]
+            )
         found = report.to_dict()
         view = sensor_charts(report, courses) if sensor else log_report(report)
     if json:
@@ -115,12 +126,3 @@ def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:
         return "a model"
     is_file = len(paths) == 1 and (path.is_file() or parts_of(path))
     return "scores" if is_file and is_scores_file(paths[0], input_format=input_format) else "log"
-
-
-def _write_incidents(report: LogReport, target: Path, console: Console) -> None:
-    """Write the likely anomalies down, where there are any."""
-    if not report.suspects:
-        say_notes(console, [f"no stretch is unlike the rest, so {str(target)!r} is not written"])
-        return
-    with open_writer(str(target)) as writer:
-        writer.write(incident_table(report))

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aster_cli.errors import StorageError, UsageError
 from aster_cli.inspection import Timeline
 from aster_cli.logs import LogSchema
 from aster_cli.logs.clock import NANOSECONDS
@@ -94,20 +93,6 @@ class Outcome:
         }
 
 
-def require_metrics_place(path: Path | None, target: str | None) -> None:
-    """Refuse a place for metrics before any work is done for them."""
-    if path is None:
-        return
-    if not path.absolute().parent.is_dir():
-        raise StorageError(
-            "there is no such directory", where=str(path.parent), hint="make it first"
-        )
-    if path.is_dir() or (target is not None and path.resolve() == Path(target).resolve()):
-        raise UsageError(
-            "is no place for metrics", where=f"--metrics-file {path}", hint="name a file of its own"
-        )
-
-
 def write_metrics(path: Path, outcome: Outcome) -> None:
     """Write a file for Prometheus' textfile collector, whole or not at all.
 
@@ -141,9 +126,11 @@ def write_metrics(path: Path, outcome: Outcome) -> None:
     for kind in ("scale", "frozen", "period", "drift"):
         text = "Ways in which the log is not what the model was trained on."
         gauge("findings", text, kinds[kind], kind=kind)
-    for sensor in dict.fromkeys(one.sensor for one in summary.distances):
-        of_it = [one for one in summary.distances if one.sensor == sensor]
-        ks, psi = max(one.ks for one in of_it), max(one.psi for one in of_it)
+    farthest: dict[str, tuple[float, float]] = {}
+    for one in summary.distances:
+        ks, psi = farthest.get(one.sensor, (one.ks, one.psi))
+        farthest[one.sensor] = max(ks, one.ks), max(psi, one.psi)
+    for sensor, (ks, psi) in farthest.items():
         gauge("ks", "Distance from training, the largest of all machines.", ks, sensor=sensor)
         gauge("psi", "Stability index, the largest of all machines.", psi, sensor=sensor)
     gauge("duration_seconds", "How long the last run took.", outcome.duration_s)

@@ -20,14 +20,13 @@ from aster_cli.cli.outcome import (
     DONE,
     DRIFTED,
     Outcome,
-    require_metrics_place,
     write_metrics,
 )
 from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.single import Single, score_whole
-from aster_cli.cli.targets import require_agreeing, require_page
-from aster_cli.errors import UsageError
+from aster_cli.cli.targets import require_agreeing, require_metrics, require_page
+from aster_cli.errors import StorageError, UsageError
 from aster_cli.logs import open_log
 from aster_cli.render.console import stdout_console
 from aster_cli.render.findings import finding_notes
@@ -148,8 +147,7 @@ def score(
         },
     )
     require_page(report)
-    from aster_cli.report import Report, RowCollector
-
+    require_metrics(metrics_file)
     card = read_card(model)
     rule = alert_rule(
         card,
@@ -170,7 +168,6 @@ def score(
     target = None if on_terminal else output or "-"
     if target is not None:
         require_agreeing(target, output_format)
-    require_metrics_place(metrics_file, target)
     columns = columns_of(
         card.config.columns, time_col=time_col, id_col=id_col, id_from_path=id_from_path
     )
@@ -205,9 +202,13 @@ def score(
     else:
         asked = Single(model, target, output_format, raw_csv, rule, device)
         with open_it() as log:
-            collector = RowCollector() if report else None
-            run = score_whole(asked, log, journal, collector=collector)
-            if report and collector is not None:
+            if report is None:
+                run = score_whole(asked, log, journal)
+            else:
+                from aster_cli.report import Report, RowCollector
+
+                collector = RowCollector()
+                run = score_whole(asked, log, journal, collector=collector)
                 found = run.summary
                 Report(
                     log.name,
@@ -231,9 +232,14 @@ def score(
         code = DRIFTED
     elif exit_code and run.opened:
         code = ANOMALIES_FOUND
-    outcome = Outcome(model.stem, run, monotonic() - started, now(), code)
+    outcome = Outcome(
+        model.resolve().name.removesuffix(".aster"), run, monotonic() - started, now(), code
+    )
     journal.record("summary", **outcome.record())
     if metrics_file is not None:
-        write_metrics(metrics_file, outcome)
+        try:
+            write_metrics(metrics_file, outcome)
+        except StorageError as error:  # what was scored is committed: its own exit code counts
+            journal.notes([f"the run is done, but its metrics are not written: {error}"], "error")
     if code != DONE:
         raise typer.Exit(code)

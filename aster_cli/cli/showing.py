@@ -52,6 +52,6 @@ def say_notes(console: Console, notes: Iterable[str]) -> None:
 
 
 def show_json(value: dict[str, Any], *, to_stderr: bool = False) -> None:
-    """Write one JSON object on one line."""
+    """Write one JSON object on one line, in ASCII: a log's control characters are spelled out."""
     stream = sys.stderr if to_stderr else sys.stdout
-    stream.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    stream.write(json.dumps(value, default=str) + "\n")

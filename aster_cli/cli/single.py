@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aster_cli.cli.outcome import Run
 from aster_cli.cli.showing import Journal
+from aster_cli.cli.targets import require_other
 from aster_cli.config import AlertRule, LogFormat
-from aster_cli.errors import UsageError
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_writer
 from aster_cli.render.progress import row_progress
@@ -49,7 +49,7 @@ def score_whole(
         journal: Is told what is to be said of it.
         collector: Is given every table, for a report.
     """
-    _require_other(asked.target, log)
+    require_other(asked.target, log, "-o")
     journal.notes(log.notes)
     with (
         open_writer(asked.target, output_format=asked.output_format, raw_csv=asked.raw_csv)
@@ -74,11 +74,3 @@ def score_whole(
     return Run(
         log.name, summary, len(summary.events), scorer.newest, log.schema, watched.timeline()
     )
-
-
-def _require_other(target: str | None, log: Log) -> None:
-    """Refuse to put scores in the place of the log that they are of."""
-    if target is None or not Path(target).is_file():
-        return
-    if any(source.path.samefile(target) for source in log.sources):
-        raise UsageError("is the log itself", where=repr(target), hint="name another file with -o")

@@ -1,9 +1,11 @@
 """Where results go."""
 
+import tempfile
 from pathlib import Path
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import StorageError, UsageError
+from aster_cli.logs import Log
 from aster_cli.logs.writers import SUFFIXES
 
 
@@ -18,13 +20,43 @@ def require_agreeing(target: str, output_format: LogFormat | None) -> None:
         )
 
 
+def require_other(target: str | None, log: Log, option: str) -> None:
+    """Refuse to put what is made of a log in its own place."""
+    if target is None or not Path(target).is_file():
+        return
+    if any(source.path.samefile(target) for source in log.sources):
+        raise UsageError(
+            "is the log itself", where=repr(target), hint=f"name another file with {option}"
+        )
+
+
 def require_page(target: Path | None) -> None:
     """Refuse to write a page into a file of another kind, or where nothing can be written."""
+    _require_place(target, "a page", (".html", ".htm"))
+
+
+def require_metrics(target: Path | None) -> None:
+    """Refuse a place for metrics where nobody would look for them, or nothing can be written."""
+    _require_place(target, "metrics", (".prom",))
+
+
+def _require_place(target: Path | None, what: str, suffixes: tuple[str, ...]) -> None:
+    """Before any work is done: what is committed first must not be lost for want of this."""
     if target is None:
         return
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise UsageError("is no name for a page", where=repr(str(target)), hint="end it in .html")
-    if not target.absolute().parent.is_dir():
+    if target.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"is no name for {what}", where=repr(str(target)), hint=f"end it in {suffixes[0]}"
+        )
+    if target.is_dir():
+        raise UsageError("is a directory", where=repr(str(target)), hint="name a file")
+    folder = target.absolute().parent
+    if not folder.is_dir():
         raise StorageError(
             "there is no such directory", where=str(target.parent), hint="make it first"
         )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", where=str(folder)) from error

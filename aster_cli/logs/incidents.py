@@ -7,6 +7,7 @@ import polars as pl
 
 from aster_cli.errors import DataError, LogFormatError
 from aster_cli.logs.clock import NANOSECONDS, TimeKind, epoch_unit, time_kind, to_instants
+from aster_cli.logs.formulas import rearm
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.schema import INSTANT_KINDS, LogSchema
 from aster_cli.logs.sources import find_sources, remove_temporary
@@ -74,6 +75,8 @@ def _read(reader: LogReader, schema: LogSchema) -> list[Incident]:
     table = pl.concat(reader.frames(wanted, rows=HEAD_ROWS)).with_columns(
         pl.col(ids).cast(pl.String)
     )
+    if reader.source.format == "csv":
+        table = rearm(table)
     for column in table:
         if column.null_count():
             row = int(column.is_null().arg_true()[0])

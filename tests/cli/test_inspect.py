@@ -69,6 +69,24 @@ def test_nothing_to_write_down_is_said(aster: Aster, save: Save) -> None:
     assert not Path("known.csv").exists()
 
 
+def test_incidents_never_replace_the_log(save: Save, refused: Callable[..., str]) -> None:
+    """A slip of the finger must not cost the log that it is about."""
+    log = save(wave(400), "log.csv")
+    before = Path(log).read_bytes()
+    assert "is the log itself" in refused(2, "inspect", log, "--incidents", log)
+    assert "suffix" in refused(2, "inspect", log, "--incidents", "known.txt")
+    assert Path(log).read_bytes() == before
+
+
+def test_one_sensor_is_plotted_and_nothing_else_asked(
+    save: Save, refused: Callable[..., str]
+) -> None:
+    """A survey of the plotted sensor alone would name incidents, and a command, of that one only."""
+    log = save(wave(400), "log.csv")
+    for flags in (("--incidents", "known.csv"), ("--sensors", "s1")):
+        assert "--sensor" in refused(2, "inspect", log, "--sensor", "s0", *flags)
+
+
 @pytest.mark.parametrize("flag", ["--incidents", "--sensor"])
 def test_flags_of_logs_are_of_a_log(flag: str, refused: Callable[..., str], model: Path) -> None:
     """A flag that does nothing is refused."""

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from aster_cli.errors import StorageError
 from tests.cli.conftest import FAST, Aster, Save
 from tests.tiny_detector import interleaved, wave
 
@@ -160,7 +161,26 @@ def test_a_run_that_fails_leaves_the_metrics_of_the_last_one(
 
 
 def test_no_metrics_without_a_place(log: str, model: Path, refused: Refused) -> None:
-    """Said before any work is done for them, and never over the scores."""
+    """Said before any work is done for them, and never over scores, a log or a model: those have
+    other names."""
     flags = ("score", log, "-m", model, "-o", "s.csv", "--metrics-file")
     assert "no/such: there is no such directory" in refused(2, *flags, "no/such/aster.prom")
-    assert "is no place for metrics" in refused(2, *flags, "./s.csv")
+    for taken in ("./s.csv", log, f"{model}/manifest.json"):
+        assert "is no name for metrics" in refused(2, *flags, taken)
+    assert "cannot be written" in refused(2, *flags, "/proc/aster.prom")
+
+
+def test_metrics_that_fail_at_the_end_do_not_hide_the_run(
+    log: str, model: Path, aster: Aster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores and state are committed by then, and no later run tells of those events again."""
+
+    def full(path: Path, outcome: object) -> NoReturn:
+        raise StorageError("no space left on device", where=str(path))
+
+    monkeypatch.setattr("aster_cli.cli.score.write_metrics", full)
+    flags = ("-m", model, "-o", "s.csv", "--threshold-method", "fixed", "--threshold", "-100")
+    ended = aster("score", log, *flags, "--metrics-file", "aster.prom", "--exit-code")
+    assert ended.code == 1
+    assert "metrics are not written" in ended.err
+    assert Path("s.csv").is_file()

@@ -65,6 +65,14 @@ def test_numbers_count(schema: LogSchema, row: str, span: tuple[int, int], tmp_p
     assert (one.start, one.end) == span
 
 
+def test_disarmed_ids_are_the_logs_own(tmp_path: Path) -> None:
+    """Written by aster as CSV, an id that a spreadsheet would calculate has an apostrophe before it;
+    read so, the incident would be nobody's, and its anomaly would be learnt from."""
+    path = written(tmp_path, "pump,start,end\n'=A1,2024-03-01,2024-03-02\n")
+    (one,) = read_incidents(path, SCHEMA)
+    assert one.concerns(("a", "=A1"), SCHEMA.id_cols)
+
+
 def test_ids_narrow_an_incident_down(tmp_path: Path) -> None:
     """One of two id columns is enough; ids are text, as everywhere."""
     path = written(tmp_path, "pump,start,end\n007,2024-03-01,2024-03-02\n")
