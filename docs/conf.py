@@ -1,5 +1,7 @@
 """How Sphinx makes a site of these pages; `make site` builds it, and no page needs a network."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import latex2mathml
 from sphinx.application import Sphinx
@@ -41,6 +43,12 @@ def _mathml(formula: str, *, display: bool) -> str:
     return latex2mathml.tex2mathml(formula, as_block=display)
 
 
+def _without_outside(app: Sphinx, page: str, source: list[str]) -> None:
+    """Leave the words of links to files that are beside the documentation, not in it."""
+    source[0] = re.sub(r"(?<!!)\[([^\]]*)\]\(\.\./[^)]+\)", r"\1", source[0])
+
+
 def setup(app: Sphinx) -> None:
-    """Let formulas be MathML."""
+    """Let formulas be MathML, and pages be of the site alone."""
+    app.connect("source-read", _without_outside)
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
