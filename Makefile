@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 SEEDS ?= 1
 
-.PHONY: help demo pictures test check lint types imports docs site gallery bench bench-full bench-report reliability clean
+.PHONY: help demo pictures test check lint types imports docs site gallery bench bench-full bench-report reliability fuzz clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ reliability: $(BIN)/.ready  ## Kill, fill disks, soak and crowd, at full length:
 	$(BIN)/python -m benchmarks.reliability places
 	$(BIN)/python -m benchmarks.reliability soak
 	$(BIN)/python -m benchmarks.reliability machines
+
+fuzz: $(BIN)/.ready  ## Spoil files for every reader and loader, for an hour.
+	$(BIN)/python -m benchmarks.reliability fuzz --minutes 60
 
 clean:           ## Remove what was made here.
 	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

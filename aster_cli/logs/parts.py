@@ -105,7 +105,10 @@ class Part:
         instants = to_instants(timestamp, self.schema.time_kind, self.epoch_unit)
         if instants.null_count():
             fault = int(instants.is_null().arg_true()[0])
-            cell = timestamp[fault]
+            try:
+                cell = timestamp[fault]
+            except (ValueError, OverflowError):  # a year that Python does not have
+                cell = timestamp.to_physical()[fault]
             raise DataError(
                 f"column {self.schema.time_col!r} has "
                 + ("no time" if cell is None else f"the time {cell}, which is out of range"),

@@ -192,8 +192,14 @@ class FileReader(LogReader):
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     """Take a batch over, categories as the text that they stand for."""
     batch.validate(full=True)  # a file can say that a cell lies where there is none
+    # metadata is nobody's to check, and Polars panics where it is no UTF-8
+    bare = pa.schema([pa.field(field.name, field.type) for field in batch.schema])
+    batch = pa.RecordBatch.from_arrays(batch.columns, schema=bare)
     categories = pl.selectors.categorical() | pl.selectors.enum()
-    return pl.DataFrame(batch).cast({categories: pl.String()})
+    try:
+        return pl.DataFrame(batch).cast({categories: pl.String()})
+    except (pl.exceptions.PanicException, pl.exceptions.PolarsError) as error:
+        raise pa.ArrowInvalid(f"Polars cannot take it over ({error})") from error
 
 
 class CsvReader(FileReader):

@@ -27,6 +27,10 @@ def main() -> None:
     machines.add_argument("--machines", type=int, default=1000)
     machines.add_argument("--rows", type=int, default=100, help="of each machine")
     machines.add_argument("--trained", type=int, default=40, help="with a detector of their own")
+    fuzz = commands.add_parser("fuzz", help="spoiled files to every reader and loader")
+    fuzz.add_argument("--inputs", type=int, default=1_000_000, help="to each at most")
+    fuzz.add_argument("--minutes", type=float, default=60.0, help="in all, about")
+    fuzz.add_argument("--only", default="", help="targets whose name starts so")
     asked = vars(parser.parse_args())
     command, folder = asked.pop("command"), asked.pop("folder")
     # only what is asked for: some must not have computed anything before it forks

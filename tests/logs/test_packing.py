@@ -11,8 +11,9 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
-from aster_cli.errors import LogFormatError
-from aster_cli.logs import packing
+from aster_cli.config import ColumnConfig, TimeConfig
+from aster_cli.errors import DataError, LogFormatError
+from aster_cli.logs import open_log, packing
 from aster_cli.logs.json_lines import DEEPEST
 from aster_cli.logs.packing import BLOCK_BYTES, LARGEST_FOOTER, MOST_COLUMNS
 from aster_cli.logs.readers import HEAD_ROWS, open_reader
@@ -168,3 +169,26 @@ def test_a_long_footer_is_refused(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:-8] + struct.pack("<I", LARGEST_FOOTER + 1) + b"PAR1")
     assert "its footer is longer" in refused(path)
+
+
+def test_metadata_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
+    """Found by fuzzing: Polars panicked on a field's metadata that is no UTF-8."""
+    path = tmp_path / "log.parquet"
+    field = pa.field("a", pa.float64(), metadata={b"\xff\xfe": b"\xff"})
+    schema = pa.schema([field], metadata={b"\xc3": b"\xff"})
+    pa.parquet.write_table(pa.table([[1.0, 2.0]], schema=schema), path)
+    assert read_all(path) == 2
+
+
+def test_a_year_that_python_does_not_have_is_named(tmp_path: Path) -> None:
+    """Found by fuzzing: the message itself could not be made."""
+    path = tmp_path / "log.arrow"
+    times = pa.array([0, 1_500_000_000_000_000_000], pa.timestamp("us"))
+    table = pa.table({"time": times, "a": [1.0, 2.0]})
+    with pa.ipc.new_file(str(path), table.schema) as sink:
+        sink.write_table(table)
+    with (
+        open_log([str(path)], ColumnConfig(), TimeConfig()) as log,
+        pytest.raises(DataError, match=r"row 2: .* out of range"),
+    ):
+        list(log.batches())
