@@ -36,6 +36,7 @@ FOREIGN_FLAGS = {
     *("--collector", "--now"),  # of node_exporter and systemctl
     *("--seed", "--output"),  # of sample_data/simulate.py, which is no command
     "--methods",  # of benchmarks/detection, which is none either
+    *("--minutes", "--only"),  # of benchmarks/reliability
 }
 # read where the cache and the real logs are, not by a flag
 FOREIGN_VARIABLES = {"ASTER_CACHE_DIR", "ASTER_TEST_DATA"}
