@@ -7,6 +7,7 @@ move is. Together they are the square of a geometric mean of both.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,11 +31,39 @@ class Attribution:
         sensors: ``(row, top)`` int32 sensor numbers.
         shares: ``(row, top)`` float32, each row's sum is 1.
         directions: ``(row, top)`` int8: +1 above what was expected, -1 below, 0 neither.
+        actual: ``(row, top)`` float64, what they measured, in their own units.
+        expected: ``(row, top)`` float64, what was expected of them.
     """
 
     sensors: NDArray[np.int32]
     shares: NDArray[np.float32]
     directions: NDArray[np.int8]
+    actual: FloatArray
+    expected: FloatArray
+
+    @classmethod
+    def blank(cls, n_rows: int, n_sensors: int) -> "Attribution":
+        """Rows of which nothing is known."""
+        dtypes = (np.int32, np.float32, np.int8, np.float64, np.float64)
+        return cls(*(np.zeros((n_rows, min(TOP, n_sensors)), dtype) for dtype in dtypes))
+
+    def parts(self) -> tuple[NDArray[Any], ...]:
+        """All of it, in the order of the attributes."""
+        return self.sensors, self.shares, self.directions, self.actual, self.expected
+
+    def of(self, rows: NDArray[np.int64] | slice) -> "Attribution":
+        """Some of the rows."""
+        return Attribution(*(part[rows] for part in self.parts()))
+
+    def and_next(self, other: "Attribution") -> "Attribution":
+        """These rows and the next ones."""
+        pairs = zip(self.parts(), other.parts(), strict=True)
+        return Attribution(*(np.concatenate(pair) for pair in pairs))
+
+    def write(self, rows: NDArray[np.int64], what: "Attribution") -> None:
+        """Put other rows in the place of these."""
+        for part, new in zip(self.parts(), what.parts(), strict=True):
+            part[rows] = new
 
 
 class SensorRanges:
@@ -75,22 +104,25 @@ def _ranges(ends: pl.DataFrame, sensors: tuple[str, ...], spread: FloatArray) ->
     return ranges
 
 
-def attribute(evidence: FloatArray, residual: NDArray[np.float32]) -> Attribution:
+def attribute(evidence: FloatArray, actual: FloatArray, expected: FloatArray) -> Attribution:
     """Share a row among its sensors by evidence.
 
     Args:
         evidence: ``(row, sensor)``, never negative.
-        residual: ``(row, sensor)`` actual minus expected values.
+        actual: ``(row, sensor)`` in the sensors' own units.
+        expected: The same, as expected.
     """
     top = np.argsort(-evidence, axis=1, kind="stable")[:, :TOP]
     leading = np.take_along_axis(evidence, top, axis=1)
     total = leading.sum(axis=1, keepdims=True)
     even = np.full_like(leading, 1.0 / top.shape[1])
     shares = np.divide(leading, total, out=even, where=total > 0)
+    values = [np.take_along_axis(part, top, axis=1) for part in (actual, expected)]
     return Attribution(
         top.astype(np.int32),
         shares.astype(np.float32),
-        np.sign(np.take_along_axis(residual, top, axis=1)).astype(np.int8),
+        np.sign(values[0] - values[1]).astype(np.int8),
+        *values,
     )
 
 

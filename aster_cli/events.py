@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,21 @@ def event_id(model_id: str, machine: MachineId, first: object) -> str:
     """Twelve hexadecimal digits that name an event, whichever run finds it."""
     text = "\x1f".join((model_id, *machine, str(first)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+Values = tuple[float, float]
+"""Actual and expected."""
+
+_BY_SENSOR = ("shares", "directions", "highest", "lowest")
+_DIGITS = 6  # that are kept of values, which went through single precision
+
+
+def _excess(values: Values) -> float:
+    return values[0] - values[1]
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
 
 
 @dataclass(slots=True)
@@ -34,18 +50,41 @@ class _Growing:
     severity: float = 0.0
     shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     directions: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    # actual and expected values where a sensor lies farthest above, and farthest below
+    highest: dict[int, Values] = field(default_factory=dict)
+    lowest: dict[int, Values] = field(default_factory=dict)
+
+    def take(self, sensor: int, share: float, direction: int, values: Values) -> None:
+        """Take what a row says of one of its leading sensors."""
+        self.shares[sensor] += share
+        self.directions[sensor] += share * direction
+        for kept, sign in ((self.highest, 1.0), (self.lowest, -1.0)):
+            if sensor not in kept or sign * _excess(values) > sign * _excess(kept[sensor]):
+                kept[sensor] = values
+
+    def sensor_share(self, name: str, sensor: int, total: float) -> SensorShare:
+        """What the rows together say of it."""
+        direction = int(np.sign(self.directions[sensor]))
+        actual, expected = (self.lowest if direction < 0 else self.highest)[sensor]
+        return SensorShare(
+            name, self.shares[sensor] / total, direction, _rounded(actual), _rounded(expected)
+        )
 
     def snapshot(self) -> Snapshot:
-        """Every field, the sensors' sums as lists of pairs."""
+        """Every field, what is by sensor as lists of pairs."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        pairs = {name: list(values[name].items()) for name in ("shares", "directions")}
+        pairs = {name: list(values[name].items()) for name in _BY_SENSOR}
         return values | pairs
 
     @classmethod
     def restored(cls, snapshot: Snapshot) -> "_Growing":
         """The event of a snapshot."""
-        pairs = {name: defaultdict(float, snapshot[name]) for name in ("shares", "directions")}
-        return cls(**(snapshot | pairs))
+        sums = {name: defaultdict(float, snapshot[name]) for name in ("shares", "directions")}
+        worst = {
+            name: {sensor: tuple(values) for sensor, values in snapshot[name]}
+            for name in ("highest", "lowest")
+        }
+        return cls(**(snapshot | sums | worst))
 
 
 class EventTracker:
@@ -114,14 +153,10 @@ class EventTracker:
             event.severity = max(event.severity, float(severities[i]))
             if scores[i] > event.peak_score:
                 event.peak_time, event.peak_score = timestamps[i], float(scores[i])
-            for sensor, share, direction in zip(
-                attribution.sensors[i].tolist(),
-                attribution.shares[i].tolist(),
-                attribution.directions[i].tolist(),
-                strict=True,
+            for sensor, share, direction, *values in zip(
+                *(part[i].tolist() for part in attribution.parts()), strict=True
             ):
-                event.shares[sensor] += share
-                event.directions[sensor] += share * direction
+                event.take(sensor, share, direction, (values[0], values[1]))
         if not self._alarms.may_go_on:
             self._close(still_open=False)
         return names
@@ -168,11 +203,45 @@ class EventTracker:
                 peak_score=event.peak_score,
                 severity=event.severity,
                 top_sensors=tuple(
-                    SensorShare(
-                        self._sensors[sensor], share / total, int(np.sign(event.directions[sensor]))
-                    )
-                    for sensor, share in leading
+                    event.sensor_share(self._sensors[sensor], sensor, total)
+                    for sensor, _ in leading
                 ),
                 open=still_open,
             )
         )
+
+
+ALIKE = 0.8
+"""Cosine of two events' signed shares from which they look alike."""
+
+MOST_ALIKE = 3
+"""At most so many events are named as similar."""
+
+LOOKED_BACK = 1000
+"""An event is compared with at most so many before it."""
+
+
+def with_similar(events: Sequence[Event]) -> list[Event]:
+    """The events, each with those earlier ones of the same log that look alike.
+
+    An event looks like its sensors: a share above what was expected counts against one below, and the
+    cosine of two events' shares is 1 where they have the same sensors, in the same parts and
+    directions. Machines are compared with each other too. The order stays.
+    """
+    names = {top.sensor for event in events for top in event.top_sensors}
+    places = {name: place for place, name in enumerate(sorted(names))}
+    looks = np.zeros((len(events), len(places)))
+    for row, event in enumerate(events):
+        for top in event.top_sensors:
+            looks[row, places[top.sensor]] = top.share * top.direction
+    looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
+    order = sorted(range(len(events)), key=lambda row: events[row].start)  # type: ignore[arg-type,return-value]
+    similar: dict[int, tuple[str, ...]] = {}
+    for rank, row in enumerate(order):
+        earlier = order[max(rank - LOOKED_BACK, 0) : rank]
+        likeness = looks[earlier] @ looks[row]
+        nearest = np.argsort(-likeness, kind="stable")[:MOST_ALIKE]
+        similar[row] = tuple(
+            events[earlier[one]].event_id for one in nearest.tolist() if likeness[one] >= ALIKE
+        )
+    return [replace(event, similar=similar[row]) for row, event in enumerate(events)]

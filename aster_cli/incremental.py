@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from aster_cli.errors import DataError, StateError
+from aster_cli.events import with_similar
 from aster_cli.lanes import Lane
 from aster_cli.results import LogBatch, MachineId, Snapshot
 from aster_cli.scoring import LogScorer, ScoreSummary
@@ -195,6 +196,7 @@ class IncrementalScorer(LogScorer):
             tracker.finish()
             self.summary.events.extend(tracker.closed)
             self._snapshots[machine] = taken[machine] | {"told": sorted(may_come_again)}
+        self.summary.events = with_similar(self.summary.events)
 
     def _told(self, machine: MachineId, table: pl.DataFrame) -> pl.DataFrame:
         """Note the events that no earlier run has told of."""

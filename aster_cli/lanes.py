@@ -90,7 +90,7 @@ class Lane:
 
     def snapshot(self) -> Snapshot:
         """What it takes to go on from here."""
-        waiting, top = self.waiting, self.waiting.top
+        waiting = self.waiting
         return {
             "machine": list(self.pending.machines[0]),
             "entered": self.entered,
@@ -102,7 +102,7 @@ class Lane:
             | {
                 "status": waiting.status.tolist(),
                 "score": waiting.score.copy(),
-                "top": [top.sensors.copy(), top.shares.copy(), top.directions.copy()],
+                "top": [part.copy() for part in waiting.top.parts()],
             },
         }
 

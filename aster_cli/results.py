@@ -123,11 +123,16 @@ class SensorShare:
         sensor: Its name.
         share: From 0 to 1; the shares of an event sum to 1.
         direction: +1 above what was expected, -1 below, 0 neither.
+        actual: In the sensor's own units, where it lies farthest from what was expected in that
+            direction; None where that is not known.
+        expected: What was expected there.
     """
 
     sensor: str
     share: float
     direction: int
+    actual: float | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,7 @@ class Event:
         severity: The highest severity, 0 to 100.
         top_sensors: The leading sensors over the event's rows.
         open: Whether the log ends before the event could be called over.
+        similar: Earlier events of the log that look alike, the most alike first.
     """
 
     event_id: str
@@ -159,6 +165,7 @@ class Event:
     severity: float
     top_sensors: tuple[SensorShare, ...]
     open: bool
+    similar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

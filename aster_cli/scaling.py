@@ -7,6 +7,7 @@ drifting sensor from hiding all others, and unlike clipping it never forgets whi
 deviations is the larger.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -26,6 +27,7 @@ KNEES = (0.5, 3.0)
 _BLOCKS = 5  # stretches of training time whose means tell a drift
 _DRIFT = 0.32  # a sensor whose block means spread by this share of its deviation has a knee of 1
 _FARTHEST = 1e300  # in scales: a cell with the largest float in it must not become infinite
+_FARTHEST_ARCSINH = 690.0  # of a number that is as large
 
 
 class ScalingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +87,17 @@ class SensorScaling:
         knee = np.array(table.knee)
         scaled: NDArray[np.float32] = (knee * np.arcsinh(near / knee)).astype(np.float32)
         return scaled
+
+    def unscale(self, scaled: NDArray[np.float32], machine: MachineId) -> FloatArray:
+        """Scaled units back to sensor units."""
+        table = self.machines.get(machine, self.pooled)
+        knee = np.array(table.knee)
+        near = np.clip(scaled / knee, -_FARTHEST_ARCSINH, _FARTHEST_ARCSINH)
+        with np.errstate(over="ignore"):
+            values: FloatArray = np.array(table.centre) + np.array(table.scale) * knee * np.sinh(
+                near
+            )
+        return np.clip(values, -sys.float_info.max, sys.float_info.max)
 
 
 def _table(rows: FloatArray) -> ScalingTable:

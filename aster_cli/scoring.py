@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.attribution import Attribution, SensorRanges, attribute, top_sensors_column
+from aster_cli.attribution import SensorRanges, attribute, top_sensors_column
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.config import AlertRule
 from aster_cli.drift import Finding, MachineWatch, SensorDistance
 from aster_cli.errors import DataError
-from aster_cli.events import EventTracker
+from aster_cli.events import EventTracker, with_similar
 from aster_cli.logs import Log
 from aster_cli.logs.schema import listed
 from aster_cli.reading import WindowReader, no_readings
@@ -160,6 +160,7 @@ class LogScorer:
         for tracker in self._trackers.values():
             tracker.finish()
             self.summary.events.extend(tracker.closed)
+        self.summary.events = with_similar(self.summary.events)
         for watch in self._watches.values():
             self.summary.see(watch)
 
@@ -229,12 +230,14 @@ class LogScorer:
         """Write a machine's decided rows into the batches that wait for them."""
         score = top = None
         if rows.status == "ok":
-            score = join_readings(rows.readings, self._judges.calibration(machine).readings)
-            # a sensor that the log lacks cannot be to blame
-            evidence = np.where(
-                self._absent, 0.0, rows.departures / self._judges.ranges(machine).of(machine)
+            judges = self._judges
+            score = join_readings(rows.readings, judges.calibration(machine).readings)
+            evidence = rows.departures / judges.ranges(machine).of(machine)
+            actual, expected = (
+                judges.scaling(machine).unscale(part, machine) for part in (rows.actual, rows.expected)
             )
-            top = attribute(evidence, rows.residual)
+            # a sensor that the log lacks cannot be to blame
+            top = attribute(np.where(self._absent, 0.0, evidence), actual, expected)
         for waiting in self._waiting_for(machine):
             first = waiting.batch.first_row
             low, high = np.searchsorted(rows.numbers, (first, first + len(waiting.batch)))
@@ -244,9 +247,7 @@ class LogScorer:
             waiting.status[places] = rows.status
             if score is not None and top is not None:
                 waiting.score[places] = score[low:high]
-                waiting.top.sensors[places] = top.sensors[low:high]
-                waiting.top.shares[places] = top.shares[low:high]
-                waiting.top.directions[places] = top.directions[low:high]
+                waiting.top.write(places, top.of(slice(low, high)))
 
     def _table(self, done: Waiting) -> pl.DataFrame:
         """The output rows of a batch, whose rows are all decided."""
@@ -263,7 +264,6 @@ class LogScorer:
             events[places[above]] = self._name_events(machine, places, above, done, severity)
         names = pl.Series("event_id", events.tolist(), dtype=pl.String)
         rows = np.flatnonzero(names.is_not_null().to_numpy())
-        top = Attribution(done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows])
         for status, count in zip(
             *np.unique(done.status.astype(str), return_counts=True), strict=True
         ):
@@ -276,7 +276,7 @@ class LogScorer:
             names.is_not_null().alias("is_anomaly"),
             pl.Series("status", done.status.tolist(), dtype=pl.String),
             names,
-            top_sensors_column(top, rows, n, self._sensors),
+            top_sensors_column(done.top.of(rows), rows, n, self._sensors),
             pl.Series("model_id", [self._model_id], dtype=pl.String).new_from_index(0, n),
         )
 
@@ -302,7 +302,5 @@ class LogScorer:
             timestamps=done.batch.keys["timestamp"].gather(rows),
             scores=done.score[rows],
             severities=severity[rows],
-            attribution=Attribution(
-                done.top.sensors[rows], done.top.shares[rows], done.top.directions[rows]
-            ),
+            attribution=done.top.of(rows),
         )

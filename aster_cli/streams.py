@@ -47,15 +47,22 @@ class DecidedRows:
         status: The status that all of them share.
         readings: ``(row,)`` float64 by name, means over the windows that speak for the row; empty
             unless `status` is ``ok``.
-        residual: ``(row, sensor)`` float32, actual minus expected in scaled units.
+        actual: ``(row, sensor)`` float32 in scaled units.
+        expected: The same, means over the same windows.
         departures: ``(row, sensor)`` float64, means over the same windows.
     """
 
     numbers: NDArray[np.int64]
     status: Status
     readings: dict[str, FloatArray]
-    residual: NDArray[np.float32]
+    actual: NDArray[np.float32]
+    expected: NDArray[np.float32]
     departures: FloatArray
+
+
+def _unscored(numbers: NDArray[np.int64], status: Status) -> DecidedRows:
+    nothing = np.zeros((0, 0), dtype=np.float32)
+    return DecidedRows(numbers, status, {}, nothing, nothing, np.zeros((0, 0)))
 
 
 class _OpenSegment:
@@ -123,14 +130,15 @@ class _OpenSegment:
     def release(self, *, closing: bool, too_short: Status) -> DecidedRows:
         """Let go of rows that no further window covers."""
         if closing and self.length < self.size:
-            return DecidedRows(self.numbers, too_short, {}, self.scaled[:0], self.departures[:0])
+            return _unscored(self.numbers, too_short)
         rows = slice(self.decided - self.held, (self.length if closing else self.due) - self.held)
         counts = self.counts[rows]
         decided = DecidedRows(
             self.numbers[rows],
             "ok",
             {name: sums[rows] / counts for name, sums in self.sums.items()},
-            self.scaled[rows] - (self.expected[rows] / counts[:, None]).astype(np.float32),
+            self.scaled[rows].copy(),
+            (self.expected[rows] / counts[:, None]).astype(np.float32),
             self.departures[rows] / counts[:, None],
         )
         self.decided = self.due
@@ -225,8 +233,7 @@ class MachineStream:
             closing = segment is not self._open or open_is_closing
             too_short: Status = "gap" if self._any_gap else "short"
             decided.append(segment.release(closing=closing, too_short=too_short))
-        none, nothing = np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0))
-        decided += [DecidedRows(numbers, "missing", {}, none, nothing) for numbers in self._missing]
+        decided += [_unscored(numbers, "missing") for numbers in self._missing]
         self._closing, self._missing = [], []
         if open_is_closing:
             self._open = _OpenSegment(*self._shape)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.attribution import TOP, Attribution
+from aster_cli.attribution import Attribution
 from aster_cli.results import FloatArray, LogBatch
 
 
@@ -30,9 +30,8 @@ class Waiting:
     @classmethod
     def of(cls, batch: LogBatch, n_sensors: int) -> "Waiting":
         """Rows of which nothing is decided."""
-        n, top = len(batch), min(TOP, n_sensors)
-        zeros = (np.zeros((n, top), dtype) for dtype in (np.int32, np.float32, np.int8))
-        return cls(batch, np.full(n, None, dtype=object), np.full(n, np.nan), Attribution(*zeros))
+        n, top = len(batch), Attribution.blank(len(batch), n_sensors)
+        return cls(batch, np.full(n, None, dtype=object), np.full(n, np.nan), top)
 
     @property
     def decided(self) -> int:
@@ -50,11 +49,7 @@ class Waiting:
             replace(joined(*batches), first_row=first_row),
             np.concatenate((self.status, other.status)),
             np.concatenate((self.score, other.score)),
-            Attribution(
-                np.concatenate((self.top.sensors, other.top.sensors)),
-                np.concatenate((self.top.shares, other.top.shares)),
-                np.concatenate((self.top.directions, other.top.directions)),
-            ),
+            self.top.and_next(other.top),
         )
 
     def split(self, n: int) -> tuple["Waiting", "Waiting"]:
@@ -63,12 +58,12 @@ class Waiting:
         return self._some(rows[:n], 0), self._some(rows[n:], n)
 
     def _some(self, rows: NDArray[np.int64], first: int) -> "Waiting":
-        batch, top = self.batch, self.top
+        batch = self.batch
         return Waiting(
             batch.of(batch.machines[0], rows, batch.first_row + first),
             self.status[rows],
             self.score[rows],
-            Attribution(top.sensors[rows], top.shares[rows], top.directions[rows]),
+            self.top.of(rows),
         )
 
 

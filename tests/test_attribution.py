@@ -13,9 +13,9 @@ NAMES = tuple("abcdefgh")
 
 def test_the_planted_sensor_comes_first() -> None:
     """An engineer looks where the alarm points."""
-    residual = np.full((2, 8), 0.1, dtype=np.float32)
+    residual = np.full((2, 8), 0.1, dtype=np.float64)
     residual[0, 6], residual[1, 2] = 3.0, -3.0
-    found = attribute(np.square(residual, dtype=np.float64), residual)
+    found = attribute(np.square(residual), residual, np.zeros(residual.shape))
     assert found.sensors[:, 0].tolist() == [6, 2]
     assert found.directions[:, 0].tolist() == [1, -1]
     assert (found.shares[:, 0] > 0.95).all()
@@ -24,10 +24,13 @@ def test_the_planted_sensor_comes_first() -> None:
 def test_shares_are_of_the_evidence() -> None:
     """The pencil case: 9 : 16 : 0, with a sensor that is just as expected. The largest residual does
     not lead: what is usual of its sensor has been taken into account already."""
-    found = attribute(np.array([[9.0, 16.0, 0.0]]), np.array([[30.0, -4.0, 0.0]], np.float32))
+    actual, expected = np.array([[50.0, 1.0, 7.0]]), np.array([[20.0, 5.0, 7.0]])
+    found = attribute(np.array([[9.0, 16.0, 0.0]]), actual, expected)
     assert found.sensors.tolist() == [[1, 0, 2]]
     np.testing.assert_allclose(found.shares, [[0.64, 0.36, 0.0]], rtol=1e-6)
     assert found.directions.tolist() == [[-1, 1, 0]]
+    assert found.actual.tolist() == [[1.0, 50.0, 7.0]]
+    assert found.expected.tolist() == [[5.0, 20.0, 7.0]]
 
 
 @given(
@@ -42,7 +45,7 @@ def test_shares_are_of_the_evidence() -> None:
 def test_shares_fall_and_sum_to_one(rows: list[list[float]]) -> None:
     """Documented, and what a reader of a percentage takes for granted; also where all is zero."""
     evidence = np.array(rows)
-    found = attribute(evidence, np.zeros(evidence.shape, dtype=np.float32))
+    found = attribute(evidence, np.zeros(evidence.shape), np.zeros(evidence.shape))
     assert found.sensors.shape == (len(rows), min(TOP, evidence.shape[1]))
     np.testing.assert_allclose(found.shares.sum(axis=1), 1.0, rtol=1e-5)
     assert (np.diff(found.shares, axis=1) <= 0).all()
@@ -85,13 +88,13 @@ def test_a_sensor_that_never_moved_has_a_range_nonetheless() -> None:
 
 def test_no_rows_have_no_sensors() -> None:
     """Most batches hold no anomaly at all."""
-    assert attribute(np.zeros((0, 3)), np.zeros((0, 3), np.float32)).shares.shape == (0, 3)
+    assert attribute(*np.zeros((3, 0, 3))).shares.shape == (0, 3)
 
 
 def test_only_anomalous_rows_name_sensors() -> None:
     """The column is null elsewhere: an attribution of a normal row would be read as a finding."""
-    residual = np.array([[0.0, 2.0], [-1.0, 0.0]], dtype=np.float32)
-    found = attribute(np.square(residual, dtype=np.float64), residual)
+    residual = np.array([[0.0, 2.0], [-1.0, 0.0]], dtype=np.float64)
+    found = attribute(np.square(residual), residual, np.zeros(residual.shape))
     column = top_sensors_column(found, np.array([1, 3]), 4, ("speed", "load"))
     assert column.is_null().to_list() == [True, False, True, False]
     assert column.name == "top_sensors"

@@ -119,3 +119,26 @@ def test_tables_survive_json() -> None:
     """The model directory keeps them as text, and scores must not change by it."""
     table = SensorScaling.fit([((), normal_rows())]).pooled
     assert msgspec.json.decode(msgspec.json.encode(table), type=ScalingTable) == table
+
+
+@given(st.floats(-1e12, 1e12), st.sampled_from(("a", "b", "new")))
+def test_scaled_units_go_back_to_the_sensors_own(value: float, machine: str) -> None:
+    """What an alarm says of a sensor is read by somebody who looks at its gauge."""
+    scaling = SensorScaling(
+        ScalingTable((3.0,), (2.0,), (0.5,)),
+        {
+            ("a",): ScalingTable((-7.0,), (0.25,), (3.0,)),
+            ("b",): ScalingTable((0.0,), (1.0,), (1.0,)),
+        },
+    )
+    scaled = scaling.scale(np.array([[value]]), (machine,))
+    back = scaling.unscale(scaled, (machine,)).item()
+    assert back == pytest.approx(value, rel=1e-4, abs=1e-5)
+
+
+def test_no_scaled_value_becomes_infinite() -> None:
+    """A broken cell of 1e308 comes back as a huge number that can be written and compared."""
+    scaling = SensorScaling(ScalingTable((0.0,), (1e9,), (3.0,)))
+    huge = scaling.scale(np.array([[1.7e308]]), ())
+    assert np.isfinite(scaling.unscale(huge, ())).all()
+    assert np.isfinite(scaling.unscale(np.array([[1e30]], dtype=np.float32), ())).all()

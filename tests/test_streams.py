@@ -36,7 +36,8 @@ class Row:
 
     status: str
     readings: dict[str, float]
-    residual: list[float]
+    actual: list[float]
+    expected: list[float]
     departures: list[float]
 
 
@@ -69,11 +70,11 @@ def run(
             for i, number in enumerate(rows.numbers.tolist()):
                 assert number not in decided, "decided twice"
                 readings = {name: float(values[i]) for name, values in rows.readings.items()}
-                residual, departures = (
+                measured = (
                     part[i].tolist() if rows.status == "ok" else []
-                    for part in (rows.residual, rows.departures)
+                    for part in (rows.actual, rows.expected, rows.departures)
                 )
-                decided[number] = Row(rows.status, readings, residual, departures)
+                decided[number] = Row(rows.status, readings, *measured)
 
     edges = [0, *cuts, len(time)]
     for start, stop in itertools.pairwise(edges):
@@ -90,7 +91,7 @@ def run(
 def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dict[int, Row]:
     """The documented rule, written as plainly as possible."""
     prepared = prepare(time, values, longest=LONGEST, policy=policy)
-    rows = {number: Row("missing", {}, [], []) for number in prepared.missing.tolist()}
+    rows = {number: Row("missing", {}, [], [], []) for number in prepared.missing.tolist()}
     starts = np.flatnonzero(prepared.opens).tolist()
     for start, stop in itertools.pairwise([*starts, len(prepared.numbers)]):
         numbers = prepared.numbers[start:stop].tolist()
@@ -98,7 +99,7 @@ def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dic
         n = len(numbers)
         if n < SIZE:
             status = "gap" if len(starts) > 1 else "short"
-            rows |= {number: Row(status, {}, [], []) for number in numbers}
+            rows |= {number: Row(status, {}, [], [], []) for number in numbers}
             continue
         # first row of a window, and the rows that it speaks for
         windows = [(at, range(at, at + SIZE)) for at in range(0, n - SIZE + 1, stride)]
@@ -120,8 +121,8 @@ def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dic
                 total += one.expected[0, place]
                 off += one.departures[0]
             expected = (total / len(seen)).astype(np.float32)
-            residual, departures = scaled[row] - expected, off / len(seen)
-            rows[number] = Row("ok", readings, residual.tolist(), departures.tolist())
+            measured = (scaled[row], expected, off / len(seen))
+            rows[number] = Row("ok", readings, *(values.tolist() for values in measured))
     return rows
 
 

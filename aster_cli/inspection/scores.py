@@ -1,7 +1,6 @@
 """A scores file at a glance: its rows, machines and events, worked out from its columns."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.attribution import TOP
+from aster_cli.events import with_similar
 from aster_cli.inspection.values import (
     BUCKETS,
     MachineScores,
@@ -132,7 +132,7 @@ def rebuild_events(
     """
     timed = scores.with_columns(seconds.alias(_TIME))
     named = timed.filter(pl.col("event_id").is_not_null())
-    return tuple(_events(_with_machine(named, id_cols)))
+    return tuple(with_similar(list(_events(_with_machine(named, id_cols)))))
 
 
 def event_table(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
@@ -154,7 +154,10 @@ def event_table(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
         (
             *(event.event_id, *event.machine, event.start, event.end, event.duration_s),
             *(event.n_rows, event.peak_time, event.peak_score, event.severity),
-            [asdict(part) for part in event.top_sensors],
+            [
+                {"sensor": part.sensor, "share": part.share, "direction": part.direction}
+                for part in event.top_sensors
+            ],
         )
         for event in rebuild_events(scores, id_cols, _seconds(scores["timestamp"]))
     ]

@@ -1,7 +1,6 @@
 """What scoring found: rows, events, machines, sensors; from a finished run or from a scores file."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from rich.console import Group, RenderableType
@@ -24,6 +23,7 @@ from aster_cli.render.layout import (
 from aster_cli.render.severity import severity_text
 from aster_cli.render.text import (
     NOTHING,
+    against_expected,
     count,
     duration,
     machine_name,
@@ -166,11 +166,18 @@ def _events(events: Sequence[Event], most: int) -> Iterable[RenderableType]:
     worst = sorted(events, key=lambda event: -event.severity)[:most]
     about = f"the {len(worst)} worst of {count(len(events))}" if len(events) > most else ""
     heading = "Events, the most severe first"
-    yield section(heading, ByWidth(lambda width: _event_table(worst, width)), about=about)
+    starts = {event.event_id: _named_start(event) for event in events}
+    yield section(heading, ByWidth(lambda width: _event_table(worst, starts, width)), about=about)
 
 
-def _event_table(events: Sequence[Event], width: int) -> RenderableType:
-    """One line an event; on a screen too narrow for that, its sensors go below it."""
+def _event_table(events: Sequence[Event], starts: Mapping[str, str], width: int) -> RenderableType:
+    """One line an event; on a screen too narrow for that, its sensors go below it.
+
+    Args:
+        events: In the order shown.
+        starts: How every event of the log is called where another looks like it.
+        width: Of the screen.
+    """
     has_machines = any(event.machine for event in events)
     columns = [
         Column("severity"),
@@ -190,15 +197,25 @@ def _event_table(events: Sequence[Event], width: int) -> RenderableType:
         for event in events
     ]
     sensors = [_sensors(event.top_sensors, 3) for event in events]
-    full = [*columns, Column("sensors, by share")]
-    wide = list(table_lines(full, ([*row, cell] for row, cell in zip(rows, sensors, strict=True))))
+    likes = [_like(event, starts) for event in events]
+    full = [*columns, Column("peak"), Column("sensors"), *([Column("like")] if any(likes) else [])]
+    more = (
+        [moment(e.peak_time), s, like] for e, s, like in zip(events, sensors, likes, strict=True)
+    )
+    wide = list(
+        table_lines(full, ([*row, *own][: len(full)] for row, own in zip(rows, more, strict=True)))
+    )
     if max(line.cell_len for line in wide) <= width:
         return Group(*wide)
     titles, *shown = table_lines(columns, rows)
-    below = [
-        Text(f"      {cell}", style=QUIET, overflow="ellipsis", no_wrap=True) for cell in sensors
-    ]
-    return Group(titles, *chain.from_iterable(zip(shown, below, strict=True)))
+    lines = [titles]
+    for line, cell, like in zip(shown, sensors, likes, strict=True):
+        below = (cell, f"like {like}") if like else (cell,)
+        lines += [
+            line,
+            *(Text(f"      {part}", QUIET, overflow="ellipsis", no_wrap=True) for part in below),
+        ]
+    return Group(*lines)
 
 
 def _when(event: Event) -> str:
@@ -206,11 +223,24 @@ def _when(event: Event) -> str:
     return f"{stretch} (open)" if event.open else stretch
 
 
+def _named_start(event: Event) -> str:
+    start = moment(event.start)
+    return f"{shorten(machine_name(event.machine), 24)} {start}" if event.machine else start
+
+
+def _like(event: Event, starts: Mapping[str, str]) -> str:
+    """The earlier event that looks most like this one, and how many more do."""
+    if not event.similar:
+        return ""
+    first, *others = event.similar
+    return starts[first] + (f" and {len(others)} more" if others else "")
+
+
 def _sensors(parts: Sequence[SensorShare], most: int) -> str:
-    return ", ".join(
-        f"{shorten(plain(part.sensor), 28)} {_ARROWS[part.direction]} {share(part.share)}"
-        for part in parts[:most]
-    )
+    if not parts:
+        return NOTHING
+    first, *others = map(against_expected, parts[:most])
+    return ", ".join((f"{first} expected" if parts[0].direction else first, *others))
 
 
 def _machine_table(machines: Sequence[MachineScores]) -> RenderableType:

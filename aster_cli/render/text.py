@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 from aster_cli.logs.clock import TimeKind
 from aster_cli.plain import plain
-from aster_cli.results import MachineId
+from aster_cli.results import MachineId, SensorShare
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -76,6 +76,25 @@ def share(value: float | None) -> str:
     if value > 0.9995:
         return ">99.9 %"
     return f"{100 * value:.1f} %" if value < 0.1 or value > 0.9 else f"{100 * value:.0f} %"
+
+
+def against_expected(part: SensorShare) -> str:
+    """Where a sensor stood: ``flow 38 % below``, ``heat 3.2 above``, ``flow below`` without values.
+
+    A percentage stands where it makes sense: both values are positive, and they differ by one part in
+    a hundred to threefold. Else the difference is in the sensor's own units.
+    """
+    name = shorten(plain(part.sensor), 28)
+    if not part.direction:
+        return f"{name} as expected"
+    side = "above" if part.direction > 0 else "below"
+    if part.actual is None or part.expected is None:
+        return f"{name} {side}"
+    difference = abs(part.actual - part.expected)
+    makes_sense = part.expected > 0.0 <= part.actual
+    if makes_sense and 0.01 <= difference / part.expected <= 2.0:
+        return f"{name} {100.0 * difference / part.expected:.0f} % {side}"
+    return f"{name} {number(difference, 3)} {side}"
 
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))

@@ -6,7 +6,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli import Detector
@@ -62,9 +61,9 @@ def own_evidence(detector: Detector, log: Path) -> FloatArray:
     """What aster attributes rows by, caught on its way through a scoring."""
     parts: list[FloatArray] = []
 
-    def caught(evidence: FloatArray, residual: NDArray[np.float32]) -> Attribution:
+    def caught(evidence: FloatArray, *values: FloatArray) -> Attribution:
         parts.append(evidence)
-        return attribute(evidence, residual)
+        return attribute(evidence, *values)
 
     with patch("aster_cli.scoring.attribute", caught):
         detector.score(log)

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from aster_cli.plain import plain
 from aster_cli.render.text import (
+    against_expected,
     alike,
     count,
     duration,
@@ -19,6 +20,7 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
+from aster_cli.results import SensorShare
 
 
 @pytest.mark.parametrize(
@@ -158,3 +160,25 @@ def test_counts() -> None:
     """One is not many."""
     assert count(1, "row") == "1 row"
     assert count(12_046, "row") == "12,046 rows"
+
+
+@pytest.mark.parametrize(
+    ("direction", "actual", "expected", "shown"),
+    [
+        (-1, 6.2, 10.0, "flow 38 % below"),
+        (1, 30.0, 10.0, "flow 200 % above"),
+        (1, 31.0, 10.0, "flow 21.0 above"),
+        (1, 101.35, 101.3, "flow 0.0500 above"),
+        (-1, -0.31, 0.2, "flow 0.510 below"),
+        (-1, 0.0, 4.0, "flow 100 % below"),
+        (1, 0.7, 0.0, "flow 0.700 above"),
+        (-1, -12.0, -8.0, "flow 4.00 below"),
+        (1, None, None, "flow above"),
+        (0, 3.0, 3.0, "flow as expected"),
+    ],
+)
+def test_a_percentage_stands_only_where_it_makes_sense(
+    direction: int, actual: float | None, expected: float | None, shown: str
+) -> None:
+    """Twice as far below zero is no percentage, and 0.05 bar of 101 is no 0 %."""
+    assert against_expected(SensorShare("flow", 1.0, direction, actual, expected)) == shown
