@@ -234,7 +234,8 @@ class LogScorer:
             score = join_readings(rows.readings, judges.calibration(machine).readings)
             evidence = rows.departures / judges.ranges(machine).of(machine)
             actual, expected = (
-                judges.scaling(machine).unscale(part, machine) for part in (rows.actual, rows.expected)
+                judges.scaling(machine).unscale(part, machine)
+                for part in (rows.actual, rows.expected)
             )
             # a sensor that the log lacks cannot be to blame
             top = attribute(np.where(self._absent, 0.0, evidence), actual, expected)
