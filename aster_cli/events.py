@@ -23,7 +23,7 @@ def event_id(model_id: str, machine: MachineId, first: object) -> str:
 Values = tuple[float, float]
 """Actual and expected."""
 
-_BY_SENSOR = ("shares", "directions", "highest", "lowest")
+_BY_SENSOR = ("shares", "highest", "lowest")
 _DIGITS = 6  # that are kept of values, which went through single precision
 
 
@@ -49,26 +49,22 @@ class _Growing:
     peak_score: float = -np.inf
     severity: float = 0.0
     shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
-    directions: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     # actual and expected values where a sensor lies farthest above, and farthest below
     highest: dict[int, Values] = field(default_factory=dict)
     lowest: dict[int, Values] = field(default_factory=dict)
 
-    def take(self, sensor: int, share: float, direction: int, values: Values) -> None:
+    def take(self, sensor: int, share: float, values: Values) -> None:
         """Take what a row says of one of its leading sensors."""
         self.shares[sensor] += share
-        self.directions[sensor] += share * direction
         for kept, sign in ((self.highest, 1.0), (self.lowest, -1.0)):
             if sensor not in kept or sign * _excess(values) > sign * _excess(kept[sensor]):
                 kept[sensor] = values
 
     def sensor_share(self, name: str, sensor: int, total: float) -> SensorShare:
         """What the rows together say of it."""
-        direction = int(np.sign(self.directions[sensor]))
-        actual, expected = (self.lowest if direction < 0 else self.highest)[sensor]
-        return SensorShare(
-            name, self.shares[sensor] / total, direction, _rounded(actual), _rounded(expected)
-        )
+        farthest = max(self.highest[sensor], self.lowest[sensor], key=lambda v: abs(_excess(v)))
+        direction = int(np.sign(_excess(farthest)))
+        return SensorShare(name, self.shares[sensor] / total, direction, *map(_rounded, farthest))
 
     def snapshot(self) -> Snapshot:
         """Every field, what is by sensor as lists of pairs."""
@@ -79,7 +75,7 @@ class _Growing:
     @classmethod
     def restored(cls, snapshot: Snapshot) -> "_Growing":
         """The event of a snapshot."""
-        sums = {name: defaultdict(float, snapshot[name]) for name in ("shares", "directions")}
+        sums = {"shares": defaultdict(float, snapshot["shares"])}
         worst = {
             name: {sensor: tuple(values) for sensor, values in snapshot[name]}
             for name in ("highest", "lowest")
@@ -153,10 +149,10 @@ class EventTracker:
             event.severity = max(event.severity, float(severities[i]))
             if scores[i] > event.peak_score:
                 event.peak_time, event.peak_score = timestamps[i], float(scores[i])
-            for sensor, share, direction, *values in zip(
+            for sensor, share, _, *values in zip(
                 *(part[i].tolist() for part in attribution.parts()), strict=True
             ):
-                event.take(sensor, share, direction, (values[0], values[1]))
+                event.take(sensor, share, (values[0], values[1]))
         if not self._alarms.may_go_on:
             self._close(still_open=False)
         return names

@@ -123,8 +123,8 @@ class SensorShare:
         sensor: Its name.
         share: From 0 to 1; the shares of an event sum to 1.
         direction: +1 above what was expected, -1 below, 0 neither.
-        actual: In the sensor's own units, where it lies farthest from what was expected in that
-            direction; None where that is not known.
+        actual: In the sensor's own units, where it lies farthest from what was expected; None where
+            that is not known.
         expected: What was expected there.
     """
 
