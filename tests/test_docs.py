@@ -17,6 +17,7 @@ from typer.main import get_command
 import aster_cli
 from aster_cli import Detector, DetectorConfig
 from aster_cli.cli import app
+from aster_cli.cli.lazy import loaded
 from aster_cli.errors import AsterError
 from aster_cli.inspection import ADVICE
 from aster_cli.logs import SCORE_DTYPES
@@ -48,7 +49,7 @@ def walk(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every command with the words that call it; the root's are none."""
     yield name, command
     for word, below in getattr(command, "commands", {}).items():
-        yield from walk(below, f"{name} {word}".strip())
+        yield from walk(loaded(below), f"{name} {word}".strip())
 
 
 CALLS = dict(walk(get_command(app)))

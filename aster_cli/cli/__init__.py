@@ -1,12 +1,16 @@
-"""The command line: one thin file per command; each parses, calls, shows and exits."""
+"""The command line: one thin file per command; each parses, calls, shows and exits.
 
+All commands are registered here, with their line of help; the file of one is imported when it is named.
+"""
+
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from aster_cli import __version__
-from aster_cli.cli import backbone, evaluate, inspect, report, score, threshold, train
 from aster_cli.cli.group import AsterGroup
+from aster_cli.cli.lazy import LazyCommand
 
 app = typer.Typer(
     cls=AsterGroup,
@@ -33,10 +37,57 @@ def root(
     """Find anomalies in CSV and Parquet sensor logs, without labels and without rules."""
 
 
-app.command("train")(train.train)
-app.command("score")(score.score)
-app.command("threshold")(threshold.threshold)
-app.command("eval")(evaluate.evaluate)
-app.command("inspect")(inspect.inspect)
-app.command("report")(report.report)
-app.add_typer(backbone.app, name="backbone")
+@app.command("train", cls=LazyCommand)
+def _train() -> Callable[..., None]:
+    """Fit a detector on mostly normal logs and write a model directory."""
+    from aster_cli.cli.train import train
+
+    return train
+
+
+@app.command("score", cls=LazyCommand)
+def _score() -> Callable[..., None]:
+    """Score logs with a trained detector: one row out for every row in, in their order."""
+    from aster_cli.cli.score import score
+
+    return score
+
+
+@app.command("threshold", cls=LazyCommand)
+def _threshold() -> Callable[..., None]:
+    """Draw alarms anew from a scores file, by another rule: nothing is trained or scored."""
+    from aster_cli.cli.threshold import threshold
+
+    return threshold
+
+
+@app.command("eval", cls=LazyCommand)
+def _evaluate() -> Callable[..., None]:
+    """Compare scores with labels: labelled logs with --model, or with --scores of them."""
+    from aster_cli.cli.evaluate import evaluate
+
+    return evaluate
+
+
+@app.command("inspect", cls=LazyCommand)
+def _inspect() -> Callable[..., None]:
+    """Show what is in logs, in a model directory or in a scores file."""
+    from aster_cli.cli.inspect import inspect
+
+    return inspect
+
+
+@app.command("report", cls=LazyCommand)
+def _report() -> Callable[..., None]:
+    """Make one HTML page of a scores file: timeline, events, sensors, and what they rest on."""
+    from aster_cli.cli.report import report
+
+    return report
+
+
+@app.command("backbone", cls=LazyCommand)
+def _backbone() -> typer.Typer:
+    """The language models that are kept on this machine."""
+    from aster_cli.cli.backbone import app as backbone
+
+    return backbone

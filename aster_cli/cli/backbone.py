@@ -16,6 +16,7 @@ from aster_cli.render.backbones import backbones_table
 from aster_cli.render.console import stderr_console, stdout_console
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="The language models that are kept on this machine.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from aster_cli.cli.lazy import loaded
 from aster_cli.errors import StorageError, UsageError
 
 DEFAULT_FILE = Path("aster.toml")
@@ -27,7 +28,7 @@ def apply_settings(context: typer.Context, file: Path | None) -> Path | None:
     commands = getattr(parent.command, "commands", {}) if parent is not None else {}
     for name, table in tables.items():
         _require_known(name, list(commands), path, "command")
-        if not any("--config" in parameter.opts for parameter in commands[name].params):
+        if not any("--config" in parameter.opts for parameter in loaded(commands[name]).params):
             raise UsageError(
                 f"`aster {name}` takes no settings from a file",
                 where=f"{path}, [{name}]",

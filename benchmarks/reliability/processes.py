@@ -23,6 +23,8 @@ import peft  # noqa: F401, TID253
 import sklearn.metrics  # noqa: F401, TID253
 import transformers.models.llama  # noqa: F401, TID253
 
+import aster_cli.cli.score
+import aster_cli.cli.train
 import aster_cli.detector
 import aster_cli.render.training  # noqa: F401
 from aster_cli.cli import app
