@@ -38,6 +38,8 @@ FOREIGN_FLAGS = {
     *("--seed", "--output"),  # of sample_data/simulate.py, which is no command
     "--methods",  # of benchmarks/detection, which is none either
     *("--minutes", "--only"),  # of benchmarks/reliability
+    *("--full", "--together", "--train", "--score"),  # of benchmarks/reliability
+    *("--runs", "--processes"),
 }
 # read where the cache and the real logs are, not by a flag
 FOREIGN_VARIABLES = {"ASTER_CACHE_DIR", "ASTER_TEST_DATA"}

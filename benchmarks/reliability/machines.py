@@ -114,4 +114,6 @@ def _megabytes(folder: Path, *arguments: object) -> int:
         os.execve(sys.executable, command, environment)
     _, status, usage = os.wait4(pid, 0)
     require(status == 0, f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return round(usage.ru_maxrss / 1024)
+    peak = round(usage.ru_maxrss / 1024)
+    sys.stderr.write(f"{peak:,} MB, {usage.ru_utime:.0f} s: aster {' '.join(command[3:])}\n")
+    return peak
