@@ -3,13 +3,13 @@
 However many machines have one, few networks are in memory at a time.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aster_cli.assembly import Blueprint, Trained, require_alike
+from aster_cli.assembly import Blueprint, Trained
 from aster_cli.attribution import SensorRanges
 from aster_cli.calibration import Calibration
 from aster_cli.checkpoint import Checkpoint, MachineDetectors, load_machine, read_measures
@@ -52,7 +52,8 @@ class DetectorJudges(Judges):
         self._blueprint = blueprint
         self._absent = absent
         self._pooled_reader = self._built(pooled)
-        self._own_reader = lru_cache(NETWORKS)(self._read)
+        # not `lru_cache`: over a method it is a circle, and networks would wait for the collector
+        self._readers: OrderedDict[MachineId, WindowReader] = OrderedDict()
         self._measures: dict[MachineId, _Measures] = {}
         self._sensors = pooled.schema.log.sensors
         self._pooled_measures = _Measures(
@@ -71,7 +72,14 @@ class DetectorJudges(Judges):
         Raises:
             ModelDirectoryError: Its detector is missing, truncated or altered.
         """
-        return self._own_reader(machine) if self._has_own(machine) else self._pooled_reader
+        if self._detectors is None or machine not in self._detectors:
+            return self._pooled_reader
+        if machine not in self._readers:
+            self._readers[machine] = self._built(load_machine(self._detectors, machine))
+            if len(self._readers) > NETWORKS:
+                self._readers.popitem(last=False)
+        self._readers.move_to_end(machine)
+        return self._readers[machine]
 
     def calibration(self, machine: MachineId) -> Calibration:
         """Joins readings, and tells thresholds and severities."""
@@ -102,13 +110,6 @@ class DetectorJudges(Judges):
             ranges = SensorRanges(card.reference, self._sensors, scaling)
             self._measures[machine] = _Measures(scaling, calibration, ranges)
         return self._measures[machine]
-
-    def _read(self, machine: MachineId) -> WindowReader:
-        if self._detectors is None:
-            return self._pooled_reader
-        own = load_machine(self._detectors, machine)
-        require_alike(own, self._pooled, str(self._detectors.path(machine)))
-        return self._built(own)
 
     def _built(self, made: Checkpoint) -> WindowReader:
         trained = Trained(made.adapter, made.weights)
