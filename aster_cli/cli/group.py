@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
-from polars.exceptions import PanicException
 from typer.core import TyperGroup
 
 from aster_cli.cli.records import write_record
@@ -83,9 +82,16 @@ class AsterGroup(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
         except (typer.Exit, typer.Abort, typer.TyperException, OSError):
             raise
-        except (Exception, PanicException) as error:  # the last line of defence
+        except (Exception, _panic()) as error:  # the last line of defence
             _report_internal(error)
             raise typer.Exit(INTERNAL_ERROR) from error
+
+
+def _panic() -> type[BaseException]:
+    """What Polars raises where it fails itself, which is no `Exception`; imported once there is one."""
+    from polars.exceptions import PanicException
+
+    return PanicException
 
 
 def _interrupt(signal_: int, frame: FrameType | None) -> None:
