@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from aster_cli import Detector
 from aster_cli.checkpoint import (
     Checkpoint,
+    PartialTraining,
     identify,
     load_model,
     read_card,
@@ -228,15 +229,38 @@ def test_what_killed_writers_left_is_cleared(
     """Where names cannot be exchanged, one killed in between has left no model but the old one."""
     target = tmp_path / "model.aster"
     save_model(checkpoint, target)
-    shutil.copytree(target, tmp_path / ".model.aster.abcd.tmp")
-    shutil.copytree(target, tmp_path / ".model.aster.abcd.tmp.old")
-    (tmp_path / ".model.aster2.abcd.tmp").mkdir()
+    shutil.copytree(target, tmp_path / ".model.aster.abcd_123.tmp")
+    shutil.copytree(target, tmp_path / ".model.aster.abcd_123.tmp.old")
+    (tmp_path / ".model.aster.efgh4567.tmp").symlink_to("model.aster")
+    others = {".model.aster2.abcd_123.tmp", ".model.aster.new.abcd_123.tmp"}
+    for name in others:
+        (tmp_path / name).mkdir()
     before = contents(target)
     if not there:
         shutil.rmtree(target)
     writing.clear_traces(target)
     assert contents(target) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"model.aster", ".model.aster2.abcd.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {"model.aster"} | others
+
+
+def test_a_link_stays_when_its_model_is_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """``current.aster`` goes on leading to the model, and no link is left that nobody clears."""
+    save_model(checkpoint, tmp_path / "model.aster")
+    (tmp_path / "model.aster" / "old.txt").write_text("of the old one")
+    link = tmp_path / "current.aster"
+    link.symlink_to("model.aster")
+    save_model(checkpoint, link, force=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.aster", "current.aster"}
+    assert link.is_symlink()
+    assert not (tmp_path / "model.aster" / "old.txt").exists()
+    assert PartialTraining(link).folder == tmp_path.resolve() / "model.aster.partial"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "model.aster/.."])
+def test_a_model_has_a_name(name: str) -> None:
+    """What is the caller's own directory can neither be replaced nor lie beside itself."""
+    with pytest.raises(StorageError, match="has no name"):
+        require_free(Path(name), force=True)
 
 
 def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aster_cli.checkpoint.encoding import pretty
 from aster_cli.checkpoint.machines import FOLDER, folder_of
-from aster_cli.checkpoint.writing import clear_traces
+from aster_cli.checkpoint.writing import clear_traces, place_of
 from aster_cli.confined import read_inside
 from aster_cli.errors import DataError, StateError, StorageError, UsageError
 from aster_cli.locks import LOCK, held
@@ -28,7 +28,7 @@ LARGEST = 1 << 32
 """Bytes of a file; one with more is not read."""
 
 _ANEW = "begin anew with --force"
-_SNAPSHOTS = "*.safetensors"
+_PHASES = ("fit", "refit")
 
 
 class PartialTraining:
@@ -41,12 +41,12 @@ class PartialTraining:
 
     Attributes:
         folder: Where it lies.
-        target: See above.
+        target: The model directory to be; what a link leads to.
     """
 
     def __init__(self, target: Path, *, resume: bool = False, force: bool = False) -> None:
-        self.folder = target.with_name(f"{target.name}.partial")
-        self.target = target
+        self.target = place_of(target)
+        self.folder = self.target.with_name(f"{self.target.name}.partial")
         self._resume, self._force = resume, force
         self._begun = self.folder / "begun.json"
         self._own = False  # whether what lies there is of this training
@@ -54,7 +54,7 @@ class PartialTraining:
     @property
     def exists(self) -> bool:
         """Whether an interrupted training lies there."""
-        return self._begun.is_file() and any(self.folder.glob(_SNAPSHOTS))
+        return self._begun.is_file() and any(map(Path.is_file, self._snapshots()))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -93,12 +93,13 @@ class PartialTraining:
 
         Raises:
             StateError: What lies there was begun with something else, or is damaged.
-            StorageError: It cannot be read or written.
+            StorageError: It cannot be read or written, or what lies there is no training's.
         """
         if self._resume and self.exists:
             self._require_same(json.loads(json.dumps(made_of)))
         else:
             self._clear()
+            self._require_room()
             self._put(self._begun, pretty({"format": FORMAT, **made_of}))
         self._own = True
 
@@ -108,7 +109,7 @@ class PartialTraining:
         Raises:
             StateError: It is damaged.
         """
-        file = self.folder / f"{phase}.safetensors"
+        file = self._snapshot(phase)
         if not file.is_file():
             return None
         try:
@@ -123,7 +124,7 @@ class PartialTraining:
         Raises:
             StorageError: It cannot be written; what was there before still is.
         """
-        self._put(self.folder / f"{phase}.safetensors", pack(snapshot, FORMAT))
+        self._put(self._snapshot(phase), pack(snapshot, FORMAT))
 
     @property
     def machines(self) -> Path:
@@ -150,18 +151,38 @@ class PartialTraining:
         except OSError as error:
             raise StorageError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
+    def _snapshot(self, phase: str) -> Path:
+        return self.folder / f"{phase}.safetensors"
+
+    def _snapshots(self) -> list[Path]:
+        return [self._snapshot(phase) for phase in _PHASES]
+
     def _clear(self) -> None:
+        """Remove what a training left; without ``begun.json`` nothing there is a training's."""
+        if not self._begun.is_file():
+            return
         try:
-            self._begun.unlink(missing_ok=True)  # first: without it the rest is nobody's
-            for pattern in (_SNAPSHOTS, ".*.tmp"):
-                for left in self.folder.glob(pattern):
-                    left.unlink()
+            for file in self._snapshots():
+                file.unlink(missing_ok=True)
             if self.machines.is_dir():
                 shutil.rmtree(self.machines)
+            for file in (*self._snapshots(), self._begun):
+                for half in self.folder.glob(f".{file.name}.{8 * '[0-9a-f]'}.tmp"):
+                    half.unlink()
+            self._begun.unlink(missing_ok=True)  # last: without it the rest would be nobody's
         except OSError as error:
             raise StorageError(
                 f"cannot be removed ({error.strerror})", where=str(self.folder)
             ) from error
+
+    def _require_room(self) -> None:
+        for path in (*self._snapshots(), self.machines):
+            if path.exists():
+                raise StorageError(
+                    "is of no training that was begun there",
+                    where=str(path),
+                    hint="move it away, or name another model",
+                )
 
     def _require_same(self, made_of: dict[str, Any]) -> None:
         where = str(self._begun)

@@ -1,9 +1,9 @@
 """Writing a model directory: beside its target, then renamed."""
 
 import ctypes
-import glob
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -58,6 +58,7 @@ def save_model(
         StorageError: The target exists and `force` is not given, or cannot be written.
     """
     require_free(target, force=force)
+    target = place_of(target)
     contents = _contents(checkpoint)
     manifest = _manifest(checkpoint, contents, detectors)
     staging = None
@@ -89,17 +90,28 @@ def require_free(target: Path, *, force: bool) -> None:
     Raises:
         StorageError: The target exists and `force` is not given, or its parent is no place.
     """
+    if target.name in ("", ".."):
+        raise StorageError(
+            "has no name that a model could be put under",
+            where=str(target),
+            hint="name the model itself, such as ../pumps.aster",
+        )
     if target.exists() and not force:
         raise StorageError("exists already", where=str(target), hint="--force replaces it")
     if target.exists() and not is_model(target):
         raise StorageError(
             "is no model directory, so it is not replaced", where=str(target), hint="name another"
         )
-    parent = target.absolute().parent
+    parent = place_of(target).absolute().parent
     if not parent.is_dir():
         raise StorageError("there is no such directory", where=str(parent), hint="make it first")
     if not os.access(parent, os.W_OK):
         raise StorageError("cannot be written", where=str(parent), hint="check its permissions")
+
+
+def place_of(target: Path) -> Path:
+    """Where a model is written: a link stays, and what it leads to is replaced."""
+    return target.resolve() if target.is_symlink() else target
 
 
 def clear_traces(target: Path) -> None:
@@ -111,16 +123,19 @@ def clear_traces(target: Path) -> None:
     Raises:
         StorageError: They cannot be removed.
     """
-    own = f".{glob.escape(target.name)}.*{_STAGED}"
+    # as `tempfile.mkdtemp` names them: those of a model called `m` are not those of one called `m.new`
+    name = rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(_STAGED)}"
+    own = re.compile(f"{name}({re.escape(_OLD)})?")
     try:
-        for old in target.absolute().parent.glob(own + _OLD):
-            if not target.exists():
-                old.rename(target)
-            else:
-                shutil.rmtree(old)
-        for staging in target.absolute().parent.glob(own):
-            if staging.is_dir():
-                shutil.rmtree(staging)
+        for left in sorted(target.absolute().parent.iterdir()):
+            if own.fullmatch(left.name) is None:
+                continue
+            if left.name.endswith(_OLD) and not target.exists():
+                left.rename(target)
+            elif left.is_symlink():
+                left.unlink()
+            elif left.is_dir():
+                shutil.rmtree(left)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", where=str(target)) from error
 

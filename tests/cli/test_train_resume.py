@@ -213,7 +213,9 @@ def test_a_full_disk_keeps_the_last_epoch(
 
 def test_what_is_not_ours_stays(aster: Aster) -> None:
     """A folder that happens to have this name may hold anything."""
+    mine = ("notes.txt", "other.safetensors", ".half.tmp")
     Path("m.aster.partial").mkdir()
-    Path("m.aster.partial/notes.txt").write_text("mine")
+    for name in mine:
+        Path("m.aster.partial", name).write_text("mine")
     assert aster("train", "log.csv", *FLAGS, "-o", "m.aster").code == 0
-    assert {p.name for p in Path("m.aster.partial").iterdir()} == {"notes.txt"}
+    assert {p.name for p in Path("m.aster.partial").iterdir()} == set(mine)
