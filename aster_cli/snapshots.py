@@ -45,12 +45,12 @@ def unpack(data: bytes, version: int, *, where: str, anew: str) -> Snapshot:
 
     Args:
         data: What was read.
-        version: The newest layout that the caller knows.
+        version: The layout that the caller knows.
         where: The file, for errors.
-        anew: What to do about a damaged one.
+        anew: What to do about a damaged or an older one.
 
     Raises:
-        StateError: It is damaged, or of a newer version.
+        StateError: It is damaged, or of another layout.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -64,11 +64,11 @@ def unpack(data: bytes, version: int, *, where: str, anew: str) -> Snapshot:
         RecursionError,
     ) as error:
         raise StateError("is truncated or altered", where=where, hint=anew) from error
-    if isinstance(found, int) and found > version:
+    if found != version:
         raise StateError(
-            f"has format {found}, and this aster reads up to {version}",
+            f"has format {found}, and this aster reads format {version}",
             where=where,
-            hint="upgrade aster-cli",
+            hint="upgrade aster-cli" if isinstance(found, int) and found > version else anew,
         )
     seal = arrays.pop(_SEAL, None)
     if seal is None or seal.tobytes() != _seal(arrays).tobytes():

@@ -19,8 +19,11 @@ from aster_cli.logs.writers import replaced_file
 from aster_cli.results import Snapshot
 from aster_cli.snapshots import pack, unpack
 
-FORMAT = 1
-"""Version of the state's format; a newer one is refused."""
+FORMAT = 2
+"""Version of the state's format; another one is refused.
+
+Format 1 knew no alert rule, and nothing of drift.
+"""
 
 LARGEST = 1 << 32
 """Bytes of a state; one with more is not read."""
@@ -79,7 +82,7 @@ class StateDirectory:
         """Read the state; None where there is none yet.
 
         Raises:
-            StateError: It is damaged, or written by a newer version.
+            StateError: It is damaged, or of another format.
             StorageError: It cannot be read.
         """
         try:

@@ -22,7 +22,7 @@ from aster_cli.results import MachineId, Snapshot
 from aster_cli.snapshots import pack, unpack
 
 FORMAT = 1
-"""Version of the layout; a newer one is refused."""
+"""Version of the layout; another one is refused."""
 
 LARGEST = 1 << 32
 """Bytes of a file; one with more is not read."""
