@@ -56,7 +56,10 @@ def _locked(folder: Path) -> int:
         folder.mkdir(exist_ok=True)
         # neither through a link to someone's file, nor waiting for a pipe
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(folder / LOCK, flags, 0o644)
+        try:
+            descriptor = os.open(folder / LOCK, flags, 0o644)
+        except FileNotFoundError:  # its last holder has removed the folder meanwhile
+            continue
         try:
             require_regular(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

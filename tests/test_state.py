@@ -99,12 +99,16 @@ def test_a_damaged_state_is_refused(damage: str, home: StateDirectory) -> None:
     assert refused.value.exit_code == 2
 
 
-def test_a_newer_state_is_refused(home: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older aster cannot know what a newer one keeps."""
-    with monkeypatch.context() as newer:
-        newer.setattr(state_room, "FORMAT", 2)
+@pytest.mark.parametrize(("step", "advice"), [(1, "upgrade"), (-1, "--rescore")])
+def test_a_state_of_another_format_is_refused(
+    step: int, advice: str, home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An aster knows what its own format keeps, and neither what a newer nor what an older one does."""
+    known = state_room.FORMAT
+    with monkeypatch.context() as other:
+        other.setattr(state_room, "FORMAT", known + step)
         home.write(full())
-    with pytest.raises(StateError, match=r"format 2.*up to 1.*upgrade"):
+    with pytest.raises(StateError, match=rf"format {known + step}.*format {known}; .*{advice}"):
         home.read()
 
 
@@ -124,6 +128,24 @@ def test_the_lock_is_held_by_one(home: StateDirectory) -> None:
         assert busy.value.exit_code == 75
     with home.locked() as interrupted:
         assert interrupted is None
+
+
+def test_a_folder_that_its_last_holder_removes_is_made_again(
+    home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may vanish just before the lock in it is opened."""
+    mkdir, seen = Path.mkdir, []
+
+    def removed(self: Path, **more: bool) -> None:
+        mkdir(self, **more)
+        seen.append(self)
+        if len(seen) == 1:
+            self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", removed)
+    with home.locked() as interrupted:
+        assert interrupted is None
+    assert seen == [home.path] * 2
 
 
 def test_a_lock_is_let_go_after_an_error(home: StateDirectory) -> None:
