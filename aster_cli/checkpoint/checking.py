@@ -111,6 +111,7 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
         "normal.whitening.sensors": (n_sensors, n_sensors),
         "normal.whitening.alone": (n_sensors, size, size),
         "normal.whitening.together": (n_sensors, size, size),
+        "normal.whitening.weight": (n_sensors,),
     }
     for name, shape in shapes.items():
         _require(name in weights and weights[name].shape == shape, f"{name!r} has another shape")
