@@ -252,12 +252,16 @@ class Detector:
         }
 
     def save(self, target: str | Path, *, force: bool = False) -> Manifest:
-        """Write the model directory, whole or not at all.
+        """Write the model directory, whole or not at all; `detectors` are then those in it.
 
         Raises:
             StorageError: The target exists and `force` is not given, or cannot be written.
         """
-        return save_model(self.checkpoint, Path(target), detectors=self.detectors, force=force)
+        target = Path(target)
+        manifest = save_model(self.checkpoint, target, detectors=self.detectors, force=force)
+        if self.detectors is not None:
+            self.detectors = detectors_of(target)
+        return manifest
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

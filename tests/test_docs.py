@@ -249,6 +249,9 @@ def test_the_examples_of_the_python_page_run(capsys: pytest.CaptureFixture[str])
     for example in blocks(API, "python"):
         exec(compile(example, str(API), "exec"), names)
     assert names["side_by_side"].height == names["scores"].height == 600
+    fleet = names["fleet"]
+    assert len(fleet.detectors) == 1
+    assert fleet.score(names["live"]).height == 600  # what it was kept in till saved is gone
     said = capsys.readouterr().out
     assert "flow_m3h" in said
     assert "separation" in said
