@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from itertools import count
 
 import polars as pl
 import pyarrow as pa
@@ -36,6 +37,8 @@ from aster_cli.logs.sources import Source
 
 HEAD_ROWS = 8192
 DELIMITERS = ",;\t|"
+SEARCHED_BYTES = 1 << 28
+"""Of unpacked text in which the line of a row is looked for."""
 
 Columns = Mapping[str, pl.DataType]
 
@@ -118,9 +121,8 @@ class FileReader(LogReader):
             if source.path.stat().st_size == 0:
                 raise LogFormatError("has no rows", where=source.display_name)
             schema = self._arrow_schema()
-            if len(schema) > MOST_COLUMNS:
-                raise pa.ArrowInvalid(f"has more than {MOST_COLUMNS:,} columns")
-            twice = [name for name, count in Counter(schema.names).items() if count > 1]
+            _require_few(schema.names)
+            twice = [name for name, times in Counter(schema.names).items() if times > 1]
             if twice:
                 where = source.display_name
                 raise LogFormatError(f"has two columns named {twice[0]!r}", where=where)
@@ -202,6 +204,11 @@ def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
         raise pa.ArrowInvalid(f"Polars cannot take it over ({error})") from error
 
 
+def _require_few(names: list[str]) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise pa.ArrowInvalid(f"has more than {MOST_COLUMNS:,} columns")
+
+
 class CsvReader(FileReader):
     """Delimited text with a header; every cell is stored as text."""
 
@@ -215,6 +222,7 @@ class CsvReader(FileReader):
         self._delimiter = max(DELIMITERS, key=unquoted.count)
         with self._unpacked() as stream, self._open(stream, []) as reader:
             names = reader.schema.names
+        _require_few(names)  # before any is looked at
         # pandas leaves its index unnamed, and may number the columns after it.
         if names[0] != "" and all(map(_is_value, names)):
             raise LogFormatError(
@@ -262,10 +270,17 @@ class CsvReader(FileReader):
     def _line_of(self, number: int, text: str) -> int:
         """Find the line of a row: PyArrow counts rows, and thus no empty or continued lines."""
         start = "".join(text.removesuffix(" ...").splitlines()[:1])
+        left = SEARCHED_BYTES
         with io.BufferedReader(self._unpacked()) as stream:
-            lines = enumerate((line.decode(errors="replace") for line in stream), 1)
-            found = (line for line, have in lines if line >= number and have.startswith(start))
-            return next(found, number)
+            for line in count(1):
+                # none before the row is longer: PyArrow has read them
+                have = stream.readline(min(BLOCK_BYTES, left))
+                if line >= number and have.decode(errors="replace").startswith(start):
+                    return line
+                left -= len(have)
+                if not have:
+                    break
+        return number
 
 
 _RAGGED = re.compile(

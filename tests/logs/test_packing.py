@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from aster_cli.errors import DataError, LogFormatError
 from aster_cli.logs import open_log, packing
 from aster_cli.logs.json_lines import DEEPEST
 from aster_cli.logs.packing import BLOCK_BYTES, LARGEST_FOOTER, MOST_COLUMNS
-from aster_cli.logs.readers import HEAD_ROWS, open_reader
+from aster_cli.logs.readers import HEAD_ROWS, CsvReader, open_reader
 from aster_cli.logs.sources import find_sources
 
 ROWS = 1 << 21
@@ -110,7 +111,8 @@ def test_a_column_of_nothing_is_not_endless(stream: bool, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["log.csv", "log.ndjson", "log.parquet", "log.arrow"])
 def test_too_many_columns_are_refused(name: str, tmp_path: Path) -> None:
     """Each column costs memory before its first cell."""
-    path, names = tmp_path / name, [f"c{i}" for i in range(MOST_COLUMNS + 1)]
+    # a CSV's could be values, and no header: the many are refused before any is looked at
+    path, names = tmp_path / name, [str(i) for i in range(MOST_COLUMNS + 1)]
     table = pa.table({column: [1.0] for column in names})
     match path.suffix:
         case ".csv":
@@ -192,3 +194,21 @@ def test_a_year_that_python_does_not_have_is_named(tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"row 2: .* out of range"),
     ):
         list(log.batches())
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+def test_the_line_of_a_row_is_looked_for_in_bounded_memory(name: str, tmp_path: Path) -> None:
+    """A line without an end may come after a row that has too many cells."""
+    path = tmp_path / name
+    text = b"a,b\n1,2\n" + b"x" * (64 * BLOCK_BYTES)
+    packed = gzip.compress if path.suffix == ".gz" else bytes
+    path.write_bytes(packed(text[:8]))
+    reader = open_reader(find_sources([str(path)])[0])
+    path.write_bytes(packed(text))
+    assert isinstance(reader, CsvReader)
+    tracemalloc.start()
+    try:
+        assert reader._line_of(2, "in no line") == 2
+        assert tracemalloc.get_traced_memory()[1] < 16 * BLOCK_BYTES
+    finally:
+        tracemalloc.stop()
