@@ -28,7 +28,7 @@ from aster_cli.checkpoint import (
 )
 from aster_cli.config import DetectorConfig
 from aster_cli.defaults import training_steps
-from aster_cli.errors import DataError
+from aster_cli.errors import DataError, UsageError
 from aster_cli.logs.schema import listed
 from aster_cli.model.device import find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
@@ -186,19 +186,20 @@ def fit_machines(
     """Train a detector for each machine and keep it in `partial`; those that lie there are ready.
 
     Returns:
-        The pooled detector, which now knows their thresholds and the machines that have too few rows,
-        and theirs.
+        The pooled detector, which now knows their thresholds and the machines that have none, and
+        theirs.
 
     Raises:
         StorageError: They cannot be written.
     """
     models: dict[MachineId, str] = {}
     thresholds: dict[str, float] = {}
-    left: list[str] = []
+    short: list[str] = []
+    unsteady: list[str] = []
     for number, one in enumerate(series, start=1):
         own, name = partial.of(one.machine), "/".join(one.machine)
         if len(one) < FEWEST_WINDOWS * log.schema.window_size:
-            left.append(name)
+            short.append(name)
             continue
         if on_machine is not None:
             on_machine(one.machine, number, len(series))
@@ -209,16 +210,27 @@ def fit_machines(
                     save_model(replace(made, backbone=None), own.target)
                     own.remove()
         except DataError:  # gaps or holes leave too little
-            left.append(name)
+            short.append(name)
+            continue
+        except UsageError:  # it does not converge; all else that is said so, the pooled one had met
+            unsteady.append(name)
             continue
         card = read_card(own.target)
         models[one.machine] = card.manifest.model_id
         thresholds[name] = card.training.thresholds["*"]
     record = pooled.training
-    notes = (f"too short for a detector of its own, served by the pooled one: {listed(left)}",)
+    why = {
+        "too short for a detector of its own": short,
+        "no detector of its own converges": unsteady,
+    }
+    notes = [
+        f"{reason}, served by the pooled one: {listed(left)}"
+        for reason, left in why.items()
+        if left
+    ]
     told = msgspec.structs.replace(
         record,
-        notes=record.notes + (notes if left else ()),
+        notes=(*record.notes, *notes),
         thresholds=record.thresholds | thresholds,
     )
     return replace(pooled, training=told), MachineDetectors(partial.machines, models)

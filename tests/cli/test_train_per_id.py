@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from aster_cli import Detector
-from aster_cli.checkpoint import PartialTraining, folder_of, read_card
+from aster_cli import Detector, fitting
+from aster_cli.checkpoint import Checkpoint, PartialTraining, folder_of, read_card
+from aster_cli.errors import UsageError
 from aster_cli.logs import read_scores
+from aster_cli.results import Series
 from tests.cli.conftest import FAST, Aster, Save
 from tests.tiny_detector import interleaved, wave
 
@@ -118,6 +120,26 @@ def test_the_model_says_what_it_holds(fleet: Path, aster: Aster) -> None:
         assert own.manifest.model_id == card.manifest.detectors[str(folder_of((unit,)))]
         assert card.training.thresholds[unit] == own.training.thresholds["*"]
         assert "backbone.safetensors" not in own.manifest.files
+
+
+def test_a_machine_that_does_not_converge_is_left_to_the_pooled_one(
+    aster: Aster, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the others have learnt must not be lost to it."""
+    fit = fitting.fit_detector
+
+    def diverging(series: list[Series], *args: Any, **more: Any) -> Checkpoint:
+        if [one.machine for one in series] == [("a",)]:
+            raise UsageError("training does not converge")
+        return fit(series, *args, **more)
+
+    monkeypatch.setattr(fitting, "fit_detector", diverging)
+    log = save(normal(*MACHINES), "log.parquet")
+    assert aster("train", log, "--id-col", "unit", *FAST, "--per-id", "-o", "m.aster").code == 0
+    card = read_card(Path("m.aster"))
+    assert list(card.manifest.detectors) == [str(folder_of((HOSTILE,)))]
+    (note,) = card.training.notes
+    assert note == "no detector of its own converges, served by the pooled one: 'a'"
 
 
 def test_thresholds_are_drawn_from_each_machines_own_scores(
