@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aster_cli.assembly import Blueprint, Trained
+from aster_cli.assembly import Blueprint, Trained, require_alike
 from aster_cli.attribution import SensorRanges
 from aster_cli.calibration import Calibration
 from aster_cli.checkpoint import Checkpoint, MachineDetectors, load_machine, read_measures
@@ -19,8 +19,8 @@ from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
 from aster_cli.scoring import Judges
 
-NETWORKS = 8
-"""At most so many networks of single machines are in memory."""
+MEMORY = 1 << 30
+"""Bytes of weights that networks of single machines may take together; one is always kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class DetectorJudges(Judges):
         self._pooled_reader = self._built(pooled)
         # not `lru_cache`: over a method it is a circle, and networks would wait for the collector
         self._readers: OrderedDict[MachineId, WindowReader] = OrderedDict()
+        self._most_readers = networks_in(MEMORY, pooled)
         self._measures: dict[MachineId, _Measures] = {}
         self._sensors = pooled.schema.log.sensors
         self._pooled_measures = _Measures(
@@ -75,8 +76,10 @@ class DetectorJudges(Judges):
         if self._detectors is None or machine not in self._detectors:
             return self._pooled_reader
         if machine not in self._readers:
-            self._readers[machine] = self._built(load_machine(self._detectors, machine))
-            if len(self._readers) > NETWORKS:
+            own = load_machine(self._detectors, machine)
+            require_alike(own, self._pooled, str(self._detectors.path(machine)))
+            self._readers[machine] = self._built(own)
+            if len(self._readers) > self._most_readers:
                 self._readers.popitem(last=False)
         self._readers.move_to_end(machine)
         return self._readers[machine]
@@ -114,3 +117,13 @@ class DetectorJudges(Judges):
     def _built(self, made: Checkpoint) -> WindowReader:
         trained = Trained(made.adapter, made.weights)
         return self._blueprint.reader(trained, absent=self._absent)
+
+
+def networks_in(memory: int, pooled: Checkpoint) -> int:
+    """How many networks like the pooled one fit into so many bytes: one at least.
+
+    Each has the LLM's layers with its own adapter folded in.
+    """
+    layers = [] if pooled.backbone is None else list(pooled.backbone.weights.values())
+    numbers = sum(array.size for array in (*layers, *pooled.weights.values()))
+    return max(1, memory // (4 * numbers))  # float32
