@@ -1,6 +1,6 @@
 """Which sensors an anomalous row owes its score to, from what the model expected of each.
 
-A sensor's evidence is its *departure* (see `aster_cli.scoring.WindowReader`) over its range in
+A sensor's evidence is its *departure* (see `aster_cli.reading.WindowReader`) over its range in
 training. The departure alone is in units of what is usual of the sensor's residuals, and a sensor that
 is nearly always at rest gets the most of it for a small move; its range in training says how large the
 move is. Together they are the square of a geometric mean of both.
@@ -70,7 +70,7 @@ class SensorRanges:
     """How far every sensor ranged in training, in its standard deviations, machine by machine.
 
     Args:
-        reference: As `aster_cli.preparation.reference_table` makes it.
+        reference: As `aster_cli.reference.reference_table` makes it.
         sensors: Sensor names.
         scaling: Holds the standard deviations.
     """

@@ -17,7 +17,7 @@ def limits(
     Args:
         training: What it saw.
         sensors: Its sensors.
-        reference: See `aster_cli.preparation.reference_table`.
+        reference: See `aster_cli.reference.reference_table`.
     """
     yield (
         "It knows the normal behaviour in its span and nothing else: a new season, a changed set "
