@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -16,6 +17,7 @@ from aster_cli.errors import UsageError
 from aster_cli.logs import read_scores
 from aster_cli.results import Series
 from tests.cli.conftest import FAST, Aster, Save
+from tests.forged import forge_arrays, forge_json
 from tests.tiny_detector import interleaved, wave
 
 HOSTILE = "../B"
@@ -218,3 +220,19 @@ def test_a_machine_is_not_looked_for_outside_of_the_model(
     ended = aster("score", save(live(), "live.parquet"), "-m", copy, "-o", "s.parquet")
     assert ended.code == 4
     assert "symbolic link" in ended.complaint
+
+
+def test_a_machines_arrays_are_like_those_of_the_whole_model(
+    fleet: Path, save: Save, aster: Aster
+) -> None:
+    """Forged ones are sealed too; only the whole model's have been held against its configuration."""
+    copy = Path(shutil.copytree(fleet, "copy.aster"))
+    more = {"more": np.zeros(1, dtype=np.float32)}
+    forge_arrays(
+        copy / "detectors" / "a", "weights.safetensors", lambda arrays: arrays.update(more)
+    )
+    model_id = read_card(copy / "detectors" / "a").manifest.model_id
+    forge_json(copy, "manifest.json", lambda manifest: manifest["detectors"].update(a=model_id))
+    ended = aster("score", save(live(), "live.parquet"), "-m", copy, "-o", "s.parquet")
+    assert ended.code == 4
+    assert "not like those of the whole model" in ended.complaint
