@@ -84,17 +84,21 @@ def against_expected(part: SensorShare) -> str:
     A percentage stands where it makes sense: both values are positive, and they differ by one part in
     a hundred to threefold. Else the difference is in the sensor's own units.
     """
-    name = shorten(plain(part.sensor), 28)
+    return f"{shorten(plain(part.sensor), 28)} {departure(part)}"
+
+
+def departure(part: SensorShare) -> str:
+    """The same without the sensor's name."""
     if not part.direction:
-        return f"{name} as expected"
+        return "as expected"
     side = "above" if part.direction > 0 else "below"
     if part.actual is None or part.expected is None:
-        return f"{name} {side}"
+        return side
     difference = abs(part.actual - part.expected)
     makes_sense = part.expected > 0.0 <= part.actual
     if makes_sense and 0.01 <= difference / part.expected <= 2.0:
-        return f"{name} {100.0 * difference / part.expected:.0f} % {side}"
-    return f"{name} {number(difference, 3)} {side}"
+        return f"{100.0 * difference / part.expected:.0f} % {side}"
+    return f"{number(difference, 3)} {side}"
 
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))

@@ -123,11 +123,8 @@ class Report:
     def _data(self, spread: dict[str, Any] | None) -> dict[str, Any]:
         rows, names, judged = self._rows, self._names, self._judged
         by_name = {part.sensor: part for part in self._parts}
-        parts = [
-            overview.part_text(by_name[name], of=" of all events") if name in by_name else ""
-            for name in names
-        ]
-        texts = [[overview.part_text(one) for one in event.top_sensors] for event in self._events]
+        parts = [overview.part_text(by_name[name]) if name in by_name else "" for name in names]
+        texts = [[overview.own_part_text(one) for one in e.top_sensors] for e in self._events]
         return {
             "severities": [[least, word] for least, word, _ in SEVERITIES],
             "clock": charts.clock_data(rows, self._noun()),
@@ -195,8 +192,8 @@ class Report:
         return (
             f"{cut if more else ''}A row leads to the chart. Severity runs from 0 to 100 and "
             "compares machines; 90 is the highest of the normal rows that the model was calibrated "
-            "on. A sensor's share is its part in the event; arrows say whether it is above or "
-            "below what was expected."
+            "on. Sensors stand where they were farthest from what was expected; a percentage behind "
+            "them is their part in the event."
         )
 
     def _sensors_about(self) -> str:

@@ -11,6 +11,7 @@ from aster_cli.render.severity import SEVERITIES, severity_number
 from aster_cli.render.text import (
     NOTHING,
     count,
+    departure,
     duration,
     length,
     machine_name,
@@ -24,7 +25,6 @@ from aster_cli.results import Event, SensorShare
 
 _STRETCHES = 40
 _DIRECTIONS = {1: "above expected", -1: "below expected"}
-_ARROWS = {1: "↑", -1: "↓", 0: "·"}
 
 
 def severity_word(severity: float) -> str:
@@ -32,15 +32,20 @@ def severity_word(severity: float) -> str:
     return next((word for least, word, _ in SEVERITIES if severity >= least), "low")
 
 
-def sensor_text(part: SensorShare) -> str:
-    """A sensor's part in an event."""
-    return f"{plain(part.sensor)} {_ARROWS[part.direction]} {share(part.share)}"
+def departure_text(part: SensorShare) -> str:
+    """Where a sensor stood in an event."""
+    return f"{departure(part)} expected" if part.direction else departure(part)
 
 
-def part_text(part: SensorShare | SensorPart, *, of: str = "") -> str:
-    """A share and a direction in words."""
+def own_part_text(part: SensorShare) -> str:
+    """A sensor's part in an event, and where it stood."""
+    return f"{share(part.share)} of this event, {departure_text(part)}"
+
+
+def part_text(part: SensorPart) -> str:
+    """A sensor's part in all events, and where it mostly stood."""
     direction = _DIRECTIONS.get(part.direction)
-    return ", ".join(filter(None, (f"{share(part.share)}{of}", direction)))
+    return ", ".join(filter(None, (f"{share(part.share)} of all events", direction)))
 
 
 def when(rows: ReportRows, event: Event) -> str:
@@ -59,8 +64,7 @@ def verdict(rows: ReportRows) -> str:
     leading = ""
     if worst.top_sensors:
         first = worst.top_sensors[0]
-        direction = _DIRECTIONS.get(first.direction, "")
-        leading = f", {plain(first.sensor)} {direction}".rstrip()
+        leading = f", {plain(first.sensor)} {departure_text(first)}"
     return (
         f"{count(len(rows.events), 'event')} in {count(len(rows), 'row')}{among}. The worst: "
         f"{who}{when(rows, worst)}, severity {severity_number(worst.severity)}{leading}."
@@ -105,6 +109,7 @@ def tiles(rows: ReportRows, noun: str) -> list[dict[str, str]]:
 
 def event_rows(rows: ReportRows, events: Sequence[Event], noun: str) -> list[dict[str, Any]]:
     """Events as the table shows them."""
+    places = {event.event_id: place for place, event in enumerate(events)}
     found = []
     for event in events:
         start, end = rows.ends_of(event)
@@ -124,7 +129,20 @@ def event_rows(rows: ReportRows, events: Sequence[Event], noun: str) -> list[dic
                 "length_text": text,
                 "rows": event.n_rows,
                 "rows_text": count(event.n_rows),
-                "sensors": [sensor_text(part) for part in event.top_sensors[:3]],
+                "peak": rows.clock.text(event.peak_time),
+                "sensors": [
+                    {
+                        "name": plain(part.sensor),
+                        "departure": departure_text(part),
+                        "share": share(part.share),
+                    }
+                    for part in event.top_sensors[:3]
+                ],
+                "similar": [
+                    {"place": places[name], "when": when(rows, events[places[name]])}
+                    for name in event.similar
+                    if name in places
+                ],
                 "label": "",
             }
         )

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 from aster_cli.errors import DataError
 from aster_cli.logs import TOP_SENSORS, Log
 from aster_cli.plain import plain
-from aster_cli.report import Report
+from aster_cli.report import Report, RowCollector
 from aster_cli.report.page import SCRIPTS
+from aster_cli.results import SensorShare
 from tests.report.conftest import collected, made_log, made_scores
 
 Opened = Callable[[pl.DataFrame], Log]
@@ -204,3 +206,18 @@ def test_text_and_curves_stand_out(place: int) -> None:
     steps = [contrast(colours[name], colours["paper"]) for name in ("raised", "high", "extreme")]
     assert abs(steps[0] - steps[1]) > 0.6
     assert abs(steps[1] - steps[2]) > 0.6
+
+
+def test_an_event_says_how_far_its_sensors_were_from_what_was_expected() -> None:
+    """A share alone does not tell whether a flow was 38 % too low, or a hair."""
+    scores = made_scores(300, spikes=(slice(50, 60), slice(200, 210)))
+    collector = RowCollector()
+    collector.take(scores)
+    flow = SensorShare("flow", 1.0, -1, 62.0, 100.0)
+    events = [replace(one, top_sensors=(flow,)) for one in collected(scores).events]
+    page = Report("log", collector.rows(events)).page()
+    assert page.count("<b>flow</b> 38 % below expected <small>100 %</small>") == 2
+    assert "severity 97.0, flow 38 % below expected." in page
+    assert (
+        page.count('<button type="button" class="plain" data-jump="1">') == 1
+    )  # like the first one

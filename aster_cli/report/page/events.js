@@ -20,6 +20,7 @@ function jump(number) {
 
 for (const row of eventRows) {
   row.addEventListener("click", (event) => {
+    if (event.target.closest("[data-jump]")) return; // leads to another event
     if (!getSelection().isCollapsed && !event.target.closest("button")) return; // text is selected
     jump(Number(row.dataset.event));
   });

@@ -29,7 +29,7 @@ const panelOf = sensors.map((sensor, place) => {
 function partOf({ part, place }, event) {
   if (event === null) return part;
   const own = event.sensors.find((each) => each.place === place);
-  return own ? `${own.text} in this event` : "";
+  return own ? own.text : "";
 }
 
 function inOrder() {
