@@ -22,6 +22,7 @@ from aster_cli.render.layout import (
 )
 from aster_cli.render.severity import severity_text
 from aster_cli.render.text import (
+    DIRECTIONS,
     NOTHING,
     against_expected,
     count,
@@ -39,7 +40,7 @@ from aster_cli.results import Event, MachineId, SensorShare, Status
 MOST_EVENTS = 10
 _MOST_ROWS = 10  # of machines and sensors
 
-_ARROWS = {1: "↑", -1: "↓", 0: "·"}
+_MOSTLY = {1: f"↑ {DIRECTIONS[1]}", -1: f"↓ {DIRECTIONS[-1]}", 0: "·"}
 STATUSES = {
     "ok": "scored",
     "provisional": "scored provisionally",
@@ -280,7 +281,7 @@ def _sensor_table(sensors: Sequence[SensorPart]) -> RenderableType:
                 shorten(plain(one.sensor), 40),
                 share(one.share),
                 count(one.leads, "event"),
-                {1: "↑ above expected", -1: "↓ below expected"}.get(one.direction, _ARROWS[0]),
+                _MOSTLY[one.direction],
             )
             for one in sensors
         ),

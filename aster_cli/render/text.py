@@ -78,6 +78,10 @@ def share(value: float | None) -> str:
     return f"{100 * value:.1f} %" if value < 0.1 or value > 0.9 else f"{100 * value:.0f} %"
 
 
+DIRECTIONS = {1: "above expected", -1: "below expected"}
+"""On which side of what was expected a sensor mostly stood."""
+
+
 def against_expected(part: SensorShare) -> str:
     """Where a sensor stood: ``flow 38 % below``, ``heat 3.2 above``, ``flow below`` without values.
 

@@ -12,10 +12,16 @@ from aster_cli.render.layout import Fact
 from aster_cli.render.logs import log_facts
 from aster_cli.render.model import origin_facts, settings_facts, threshold_facts
 from aster_cli.render.scores import STATUSES
-from aster_cli.render.text import NOTHING, alike, count, length, machine_name, share
+from aster_cli.render.text import (
+    DIRECTIONS,
+    NOTHING,
+    alike,
+    count,
+    length,
+    machine_name,
+    share,
+)
 from aster_cli.report.tables import Table, table
-
-_DIRECTIONS = {1: "above expected", -1: "below expected"}
 
 _OF_TRAINING = ("anomalies", "too short")  # findings about a log that is to be learnt from
 
@@ -93,7 +99,7 @@ def sensor_table(log: LogReport | None, parts: Sequence[SensorPart]) -> Table | 
             else [
                 share(part.share),
                 count(part.leads, "event"),
-                _DIRECTIONS.get(part.direction, NOTHING),
+                DIRECTIONS.get(part.direction, NOTHING),
             ]
         )
         if sensor is not None:

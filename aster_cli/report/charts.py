@@ -116,17 +116,15 @@ def event_data(
 
 
 def sensor_data(
-    names: Sequence[str], parts: Sequence[str], curves: dict[str, CurveBins]
+    names: Sequence[str], parts: Sequence[str], values: CurveBins
 ) -> list[dict[str, Any]]:
-    """Every panel: its sensor, what part that has in all events, and its curves."""
+    """Every panel: its sensor, what part that has in all events, and its values."""
     return [
         {
             "name": plain(name),
             "part": part,
             "place": place,
-            "curves": {
-                kind: curve(of.low[:, place], of.high[:, place]) for kind, of in curves.items()
-            },
+            "curve": curve(values.low[:, place], values.high[:, place]),
         }
         for place, (name, part) in enumerate(zip(names, parts, strict=True))
     ]

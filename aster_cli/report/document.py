@@ -71,11 +71,11 @@ class Report:
         self._parts = leading_sensors(rows.events)
         self._names = self._panel_names(log)
         self._bins = bin_rows(rows, self._most_bins())
-        self._curves: dict[str, CurveBins] = {}
+        self._values: CurveBins | None = None
         self._log: LogReport | None = None
         if log is not None:
             self._log = inspect_log(log, columns=columns, time=time)
-            self._curves["actual"] = self._actual(log)
+            self._values = self._binned(log)
 
     def write(self, target: Path) -> None:
         """Write the page, whole or not at all.
@@ -105,7 +105,7 @@ class Report:
             return _MOST_BINS
         return min(_MOST_BINS, _MOST_VALUES // (_ARRAYS * len(self._names)))
 
-    def _actual(self, log: Log) -> CurveBins:
+    def _binned(self, log: Log) -> CurveBins:
         """The sensors' values in bins."""
         places = [log.schema.sensors.index(name) for name in self._names]
         found = CurveBins(self._rows, self._bins, places)
@@ -133,7 +133,9 @@ class Report:
             "bins": charts.bin_data(self._bins),
             "events": charts.event_data(rows, self._events, texts, names),
             "labels": [] if judged is None else label_data(judged, rows),
-            "sensors": charts.sensor_data(names, parts, self._curves),
+            "sensors": (
+                [] if self._values is None else charts.sensor_data(names, parts, self._values)
+            ),
             "distribution": spread,
             "curves": [] if judged is None else curve_data(judged),
             "losses": [] if self._card is None else self._losses(self._card),
@@ -170,7 +172,6 @@ class Report:
             "timeline_table": overview.timeline_table(rows, starts),
             "sensors_about": self._sensors_about(),
             "panels": len(self._names),
-            "has_expected": "expected" in self._curves,
             "sensor_table": background.sensor_table(self._log, self._parts),
             "distribution_about": _distribution_about(rows),
             "has_distribution": spread is not None,

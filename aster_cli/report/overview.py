@@ -9,6 +9,7 @@ from aster_cli.inspection import SensorPart
 from aster_cli.plain import plain
 from aster_cli.render.severity import SEVERITIES, severity_number
 from aster_cli.render.text import (
+    DIRECTIONS,
     NOTHING,
     count,
     departure,
@@ -24,7 +25,6 @@ from aster_cli.report.tables import Table, table
 from aster_cli.results import Event, SensorShare
 
 _STRETCHES = 40
-_DIRECTIONS = {1: "above expected", -1: "below expected"}
 
 
 def severity_word(severity: float) -> str:
@@ -44,7 +44,7 @@ def own_part_text(part: SensorShare) -> str:
 
 def part_text(part: SensorPart) -> str:
     """A sensor's part in all events, and where it mostly stood."""
-    direction = _DIRECTIONS.get(part.direction)
+    direction = DIRECTIONS.get(part.direction)
     return ", ".join(filter(None, (f"{share(part.share)} of all events", direction)))
 
 

@@ -138,14 +138,12 @@ function curve(columns, y, name) {
   return group;
 }
 
-function extent(...lists) {
+function extent(columns) {
   let [low, high] = [Infinity, -Infinity];
-  for (const columns of lists) {
-    for (const column of columns) {
-      if (column.low === undefined) continue;
-      low = Math.min(low, column.low);
-      high = Math.max(high, column.high);
-    }
+  for (const column of columns) {
+    if (column.low === undefined) continue;
+    low = Math.min(low, column.low);
+    high = Math.max(high, column.high);
   }
   if (low > high) return [0, 1];
   const room = (high - low || Math.abs(high) || 1) * 0.06;

@@ -26,10 +26,8 @@ const sensors = given.sensors.map((sensor) => {
   let decoded = null; // most panels are never looked at
   return {
     ...sensor,
-    get curves() {
-      decoded ??= Object.fromEntries(
-        Object.entries(sensor.curves).map(([name, stored]) => [name, curveOf(stored)]),
-      );
+    get curve() {
+      decoded ??= curveOf(sensor.curve);
       return decoded;
     },
   };

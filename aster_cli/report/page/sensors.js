@@ -45,17 +45,14 @@ function drawPanel(each) {
   const plot = canvas(holder, PANEL, { top: 6, bottom: 6 });
   const x = scale(view.from, view.to, plot.left, plot.right);
   const range = binsWithin(machineOf(), view.from, view.to);
-  const { actual, expected, normal } = sensor.curves;
-  const drawn = [actual, expected, normal].map((each) => each && columnsOf(each, range, x));
-  const [low, high] = extent(...drawn.filter(Boolean));
+  const columns = columnsOf(sensor.curve, range, x);
+  const [low, high] = extent(columns);
   const y = scale(low, high, plot.bottom, plot.top);
   stretches(plot, x);
   valueAxis(plot, y, roundNumbers(low, high, 3));
   timeAxis(plot, x, view.from, view.to, { labelled: false });
   const inner = clipped(plot);
-  if (drawn[2]) inner.append(curve(drawn[2], y, "normal"));
-  if (drawn[1]) inner.append(curve(drawn[1], y, "expected"));
-  inner.append(curve(drawn[0], y, "actual"));
+  inner.append(curve(columns, y, "actual"));
   crossLine(holder, plot, x);
   holder.setAttribute("aria-label", `${sensor.name}, ${told()}, `
     + `from ${number(low)} to ${number(high)}`);
@@ -103,10 +100,7 @@ function drawPanels() {
 cursor.followers.push(() => {
   for (const { value, sensor } of shownPanels.values()) {
     if (cursor.at === null) { value.textContent = ""; continue; }
-    const bin = binAt(cursor.at);
-    const { actual, expected } = sensor.curves;
-    value.textContent = valueAt(actual, bin)
-      + (expected ? ` (expected ${valueAt(expected, bin)})` : "");
+    value.textContent = valueAt(sensor.curve, binAt(cursor.at));
   }
 });
 
