@@ -53,6 +53,12 @@ def when(rows: ReportRows, event: Event) -> str:
     return until(rows.clock.text(event.start), rows.clock.text(event.end))
 
 
+def named(rows: ReportRows, event: Event) -> str:
+    """An event by its machine, where it has one, and its stretch of time."""
+    who = f"{machine_name(event.machine)}, " if event.machine else ""
+    return f"{who}{when(rows, event)}"
+
+
 def verdict(rows: ReportRows) -> str:
     """The page in two sentences."""
     n_machines = len(rows.machines)
@@ -60,14 +66,13 @@ def verdict(rows: ReportRows) -> str:
     if not rows.events:
         return f"No anomaly in {count(len(rows), 'row')}{among}."
     worst = max(rows.events, key=lambda event: event.severity)
-    who = f"{machine_name(worst.machine)}, " if worst.machine else ""
     leading = ""
     if worst.top_sensors:
         first = worst.top_sensors[0]
         leading = f", {plain(first.sensor)} {departure_text(first)}"
     return (
         f"{count(len(rows.events), 'event')} in {count(len(rows), 'row')}{among}. The worst: "
-        f"{who}{when(rows, worst)}, severity {severity_number(worst.severity)}{leading}."
+        f"{named(rows, worst)}, severity {severity_number(worst.severity)}{leading}."
     )
 
 
@@ -139,7 +144,7 @@ def event_rows(rows: ReportRows, events: Sequence[Event], noun: str) -> list[dic
                     for part in event.top_sensors[:3]
                 ],
                 "similar": [
-                    {"place": places[name], "when": when(rows, events[places[name]])}
+                    {"place": places[name], "name": named(rows, events[places[name]])}
                     for name in event.similar
                     if name in places
                 ],

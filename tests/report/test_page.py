@@ -220,3 +220,15 @@ def test_an_event_says_how_far_its_sensors_were_from_what_was_expected() -> None
     assert "severity 97.0, flow 38 % below expected." in page
     like = '<p class="like">like <button type="button" class="plain" data-jump="1">'
     assert page.count(like) == 1  # the later one looks like the earlier one
+
+
+def test_an_event_that_looks_alike_is_named_by_its_machine() -> None:
+    """Two machines may fail in the same minute; a time alone would not tell which one is meant."""
+    tables = (
+        made_scores(300, spikes=(slice(50, 60),), unit="p1"),
+        made_scores(300, spikes=(slice(200, 210),), unit="p2"),
+    )
+    page = Report("log", collected(*tables)).page()
+    assert re.findall(r'<p class="like">like <button[^>]*>(.*?)</button>', page) == [
+        "p1, 2024-03-01 00:50 \N{EN DASH} 00:59"
+    ]
