@@ -168,14 +168,19 @@ class RowCollector:
         self._named: list[pl.DataFrame] = []
 
     def take(self, table: pl.DataFrame) -> None:
-        """Take the next rows."""
+        """Take the next rows.
+
+        Raises:
+            LogFormatError: A score or a status is none that aster writes.
+        """
+        _require_sound(table)
         ids = _ids(table)
         self._keys.append(table.select("timestamp", *ids))
         statuses = pl.Enum(STATUSES)
         self._columns.append(
             table.select(
                 pl.col("score").cast(pl.Float32),
-                pl.col("severity").cast(pl.Float32),
+                pl.col("severity").cast(pl.Float32).fill_nan(None),
                 pl.col("threshold").cast(pl.Float32),
                 pl.col("is_anomaly").fill_null(False),
                 pl.col("status").cast(statuses),
@@ -232,6 +237,25 @@ class RowCollector:
             id_cols=tuple(id_cols),
             start=keys["timestamp"].min(),
             end=keys["timestamp"].max(),
+        )
+
+
+def _require_sound(table: pl.DataFrame) -> None:
+    """Refuse what cannot be drawn: scores files come from anywhere."""
+    for name in ("score", "severity", "threshold"):
+        infinite = table[name].cast(pl.Float32).is_infinite()
+        if infinite.any():
+            value = table[name].filter(infinite)[0]
+            raise LogFormatError(
+                f"has a {name} of {value}", where="the scores", hint="score the log again"
+            )
+    unknown = table["status"].drop_nulls().unique().to_list()
+    unknown = [status for status in unknown if status not in STATUSES]
+    if unknown:
+        raise LogFormatError(
+            f"has the status {unknown[0]!r}",
+            where="the scores",
+            hint=f"the statuses are {', '.join(STATUSES)}",
         )
 
 

@@ -1,11 +1,13 @@
 """Bins keep what stands out, however few they are."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pytest
 
+from aster_cli.errors import LogFormatError
 from aster_cli.logs import Log
 from aster_cli.report.bins import CurveBins, bin_rows
 from tests.report.conftest import START, collected, made_log, made_scores
@@ -25,6 +27,29 @@ def test_no_anomaly_vanishes(most: int) -> None:
         assert bins.anomalies[bin_] > 0
         assert bins.high[bin_] == score
     assert bins.low.min() == rows.score.min()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("score", math.inf, "score of inf"),
+        ("score", 1e39, "score of 1e"),
+        ("status", "fine", "'fine'"),
+    ],
+)
+def test_scores_that_cannot_be_drawn_are_refused(column: str, value: object, told: str) -> None:
+    """A scores file can have been through other hands; a page half drawn says nothing of it."""
+    odd = pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(value)).otherwise(pl.col(column))
+    with pytest.raises(LogFormatError, match=told):
+        collected(made_scores(100).with_columns(odd.alias(column)))
+
+
+def test_a_severity_that_is_no_number_is_none() -> None:
+    """It neither warns nor makes its machine the worst."""
+    odd = pl.when(pl.int_range(pl.len()) == 7).then(math.nan).otherwise("severity")
+    rows = collected(made_scores(100).with_columns(severity=odd))
+    assert np.isnan(rows.severity).sum() == 1
+    assert len(rows.lanes) == 1
 
 
 def test_bins_are_no_more_than_the_page_can_hold() -> None:
