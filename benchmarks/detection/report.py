@@ -100,7 +100,7 @@ def _own_parts(everything: list[Result]) -> list[str]:
 
 def _ablation(everything: list[Result]) -> list[str]:
     """The variants, each table beside its first row, as far as they have been run on all the core."""
-    core = [result for result in everything if result.core]
+    core = [result for result in everything if result.core and result.seed == 0]
     parts = [(f"ablation-no-llm-{r}-alone", f"score: {r} alone") for r in READINGS]
     found = [
         _compared(core, [(name, variant.label) for name, variant in variants.items()] + more)

@@ -60,7 +60,7 @@ def test_asters_parts_join_to_its_score(tmp_path):
     assert parts.keys() == {"classifier", "window"}
     excess = np.maximum(parts["classifier"], 0.0)
     assert (excess > 0.0).any()
-    np.testing.assert_allclose(whole.values, parts["window"] + 0.5 * np.log1p(excess))
+    np.testing.assert_allclose(whole.values, parts["window"] + CLASSIFIER_WEIGHT * np.log1p(excess))
     np.testing.assert_array_equal(method.score(log).values, whole.values)
 
 
