@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aster_cli.calibration import CLASSIFIER_WEIGHT
 from benchmarks.detection.ablation import VARIANTS
 from benchmarks.detection.entities import ROOT
 from benchmarks.detection.methods import ALL_METHODS, METHODS, MethodEntry
