@@ -114,11 +114,11 @@ class Calibration:
 def evidence(readings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """What speaks for an anomaly, from the means over the windows that cover a row.
 
-    The window's reading is a familiarity, the inverse of novelty, and its evidence is minus its
-    logarithm. So the mean over windows is one that a single familiar window holds down,
+    The window's reading is a familiarity, the inverse of squared novelty, and its evidence is minus
+    half its logarithm. So the mean over windows is one that a single familiar window holds down,
     which keeps the edges of an anomaly where they are.
     """
-    return {**readings, "window": -np.log(readings["window"])}
+    return {**readings, "window": -0.5 * np.log(readings["window"])}
 
 
 def join_readings(

@@ -89,7 +89,7 @@ class WindowReader:
         tokens = torch.minimum(logits, whole)
         rows = {
             "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
-            "window": novelty.square().rsqrt().unsqueeze(1).expand(-1, size),
+            "window": novelty.square().reciprocal().unsqueeze(1).expand(-1, size),
         }
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},

@@ -36,7 +36,7 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     logits = network(windows, novelty.together)
     whole = logits.mean(dim=1, keepdim=True)
     expected = {
-        "window": novelty.square().rsqrt()[:, None].expand(-1, WINDOW_SIZE),
+        "window": novelty.square().reciprocal()[:, None].expand(-1, WINDOW_SIZE),
         "classifier": logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
     }
     for name, values in expected.items():

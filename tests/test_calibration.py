@@ -138,7 +138,7 @@ def test_the_score_formula() -> None:
     """The pencil case: a novelty of e³ is one spread above the centre, the classifier's 7 are three,
     and a quarter of log(1 + 3) is half of log 2; then a classifier that sees nothing."""
     scales = {name: ReadingScale(1.0, 2.0) for name in ("classifier", "window")}
-    familiar = np.exp([-3.0])
+    familiar = np.exp([-6.0])
     seen = {"classifier": np.array([7.0]), "window": familiar}
     unseen = {"classifier": np.array([-9.0]), "window": familiar}
     assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + 0.5 * math.log(2.0)])
@@ -146,23 +146,23 @@ def test_the_score_formula() -> None:
 
 
 def test_the_evidence_of_a_window_is_the_logarithm_of_its_novelty() -> None:
-    """By hand: novelties of 1, 2 and 1/2 have familiarities of 1, 1/2 and 2. The classifier's logit
+    """By hand: novelties of 1, 2 and 1/2 have familiarities of 1, 1/4 and 4. The classifier's logit
     is a logarithm of odds already."""
-    readings = {"window": np.array([1.0, 0.5, 2.0]), "classifier": np.array([-2.0, 0.0, 5.0])}
+    readings = {"window": np.array([1.0, 0.25, 4.0]), "classifier": np.array([-2.0, 0.0, 5.0])}
     found = evidence(readings)
     assert found["window"].tolist() == pytest.approx([0.0, math.log(2.0), -math.log(2.0)])
     assert found["classifier"].tolist() == [-2.0, 0.0, 5.0]
-    assert readings["window"].tolist() == [1.0, 0.5, 2.0]
+    assert readings["window"].tolist() == [1.0, 0.25, 4.0]
 
 
 def test_one_familiar_window_of_four_holds_a_row_down() -> None:
     """A row that some window knows is no anomaly, however odd its neighbours are: otherwise an
     anomaly would spread by a window to either side. Three windows of novelty 100 and one of 1."""
     novelties = np.array([100.0, 100.0, 100.0, 1.0])
-    all_odd, but_one = (np.mean(1.0 / own) for own in (np.full(4, 100.0), novelties))
+    all_odd, but_one = (np.mean(own**-2.0) for own in (np.full(4, 100.0), novelties))
     odd, held = evidence({"window": np.array([all_odd, but_one])})["window"]
     assert odd == pytest.approx(math.log(100.0))
-    assert 0.0 < held < math.log(4.0) < np.log(novelties).mean()
+    assert 0.0 < held < math.log(2.0) < np.log(novelties).mean()
 
 
 @given(st.floats(1e-6, 1e4), st.integers(1, 8))

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
@@ -328,9 +329,11 @@ def test_every_machine_has_a_part_in_every_block(
     learnt: list[TrainingWindows] = []
     fit = NormalWindows.fit
 
-    def spied(windows: TrainingWindows) -> NormalWindows:
+    def spied(
+        windows: TrainingWindows, two_valued: NDArray[np.bool_] | None = None
+    ) -> NormalWindows:
         learnt.append(windows)
-        return fit(windows)
+        return fit(windows, two_valued)
 
     monkeypatch.setattr(NormalWindows, "fit", spied)
     interleaved(wave(300, unit="a"), wave(300, seed=1, unit="b")).write_parquet(
