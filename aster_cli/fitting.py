@@ -16,6 +16,7 @@ from aster_cli.checkpoint import (
     Checkpoint,
     EpochRecord,
     MachineDetectors,
+    MachineThreshold,
     ModelSchema,
     OnEpoch,
     PartialTraining,
@@ -193,7 +194,7 @@ def fit_machines(
         StorageError: They cannot be written.
     """
     models: dict[MachineId, str] = {}
-    thresholds: dict[str, float] = {}
+    thresholds = {one.machine: one for one in pooled.training.thresholds}
     short: list[str] = []
     unsteady: list[str] = []
     for number, one in enumerate(series, start=1):
@@ -217,7 +218,7 @@ def fit_machines(
             continue
         card = read_card(own.target)
         models[one.machine] = card.manifest.model_id
-        thresholds[name] = card.training.thresholds["*"]
+        thresholds[one.machine] = MachineThreshold(one.machine, card.training.threshold)
     record = pooled.training
     why = {
         "too short for a detector of its own": short,
@@ -231,7 +232,7 @@ def fit_machines(
     told = msgspec.structs.replace(
         record,
         notes=(*record.notes, *notes),
-        thresholds=record.thresholds | thresholds,
+        thresholds=tuple(thresholds.values()),
     )
     return replace(pooled, training=told), MachineDetectors(partial.machines, models)
 
@@ -296,7 +297,6 @@ def _record(
     notes: tuple[str, ...],
 ) -> TrainingRecord:
     """What training saw and how it went."""
-    tables = {"*": calibration.pooled} | {"/".join(m): t for m, t in calibration.machines.items()}
     return TrainingRecord(
         rows=sum(map(len, series)),
         missing_cells=int(sum(np.isnan(one.values).sum() for one in series)),
@@ -313,6 +313,10 @@ def _record(
         calibration_rows=len(calibration.pooled.held_out),
         effective_rows=calibration.pooled.effective_rows,
         margin=calibration.pooled.effective_rows < ENOUGH_ROWS,
-        thresholds={name: table.threshold for name, table in tables.items()},
+        threshold=calibration.pooled.threshold,
+        thresholds=tuple(
+            MachineThreshold(machine, table.threshold)
+            for machine, table in calibration.machines.items()
+        ),
         excluded_rows=excluded,
     )

@@ -120,8 +120,7 @@ def test_the_model_card_tells_what_training_came_to(
             assert f"{value:.3g}" in card
     separations = [epoch["separation"] for epoch in record["epochs"] if epoch["separation"]]
     assert f"{separations[0]:.3f} after the first epoch, {min(separations):.3f} at the" in card
-    for threshold in record["thresholds"].values():
-        assert f"{threshold:.4g}" in card
+    assert f"| threshold | {record['threshold']:.4g} |" in card
     assert "so it takes a margin" in card
     assert "A machine that training did not see" in card
     widths = {line.count(" | ") for line in card.splitlines() if line.startswith("| s0")}
@@ -319,7 +318,7 @@ def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -
     """Machines with few rows to calibrate on share the pooled threshold; the record says so."""
     record = load_model(tiny_fleet_model(tmp_path_factory.getbasetemp()))[0].training
     assert record.machines == 2
-    assert set(record.thresholds) == {"*"}
+    assert record.thresholds == ()
 
 
 def test_every_machine_has_a_part_in_every_block(

@@ -9,10 +9,11 @@ from aster_cli.calibration import ReadingScale
 from aster_cli.checkpoint.values import Manifest
 from aster_cli.scaling import ScalingTable
 
-FORMAT = 2
+FORMAT = 3
 """Version of the directory's format; another one is refused.
 
 Format 1 measured novelty in two lengths and knew nothing of detectors of single machines.
+Format 2 told machines' thresholds by names that two of them could share.
 """
 
 MANIFEST = "manifest.json"

@@ -118,8 +118,11 @@ def _calibration(checkpoint: Checkpoint) -> str:
     scores = [f"{score:.4g}" for score in np.quantile(pooled.held_out, _LEVELS)]
     levels = [f"{100 * level:g} % of normal rows below" for level in _LEVELS]
     thresholds = [
-        ("threshold" if machine == "*" else f"threshold of {machine}", f"{value:.4g}")
-        for machine, value in training.thresholds.items()
+        ("threshold", f"{training.threshold:.4g}"),
+        *(
+            (f"threshold of {'/'.join(one.machine)}", f"{one.threshold:.4g}")
+            for one in training.thresholds
+        ),
     ]
     rows = [*zip(levels, scores, strict=True), *thresholds]
     return f"{rests}\n\n{_table(('', 'score'), rows)}"

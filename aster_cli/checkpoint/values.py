@@ -12,6 +12,7 @@ from aster_cli.backbones import Backbone
 from aster_cli.calibration import Calibration
 from aster_cli.config import DetectorConfig
 from aster_cli.logs import LogSchema
+from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
 
 Arrays = dict[str, NDArray[Any]]
@@ -56,6 +57,13 @@ OnEpoch = Callable[[EpochRecord, int], None]
 """Told after every epoch: its record, and the steps of its phase in all."""
 
 
+class MachineThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The threshold of a machine that has one of its own."""
+
+    machine: MachineId
+    threshold: float
+
+
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What training saw and how it went."""
 
@@ -70,7 +78,8 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     calibration_rows: int  # held-out rows, and rows of training blocks expected from the others
     effective_rows: int  # calibration rows over the window size
     margin: bool  # whether the threshold takes the margin for few rows
-    thresholds: dict[str, float]  # by machine, "*" for the pooled one
+    threshold: float  # the pooled one
+    thresholds: tuple[MachineThreshold, ...]
     excluded_rows: int = 0  # of known incidents; not among `rows`
 
 

@@ -152,9 +152,9 @@ def settings_facts(card: ModelCard) -> list[Fact]:
 def threshold_facts(card: ModelCard) -> list[Fact]:
     """Its threshold, and what that rests on."""
     training = card.training
-    pooled = training.thresholds.get("*")
     own = [
-        f"{shorten(plain(m), 32)} {number(t)}" for m, t in training.thresholds.items() if m != "*"
+        f"{shorten(plain('/'.join(one.machine)), 32)} {number(one.threshold)}"
+        for one in training.thresholds
     ]
     budget = share(card.config.alert.alert_budget)
     rests = (
@@ -163,7 +163,7 @@ def threshold_facts(card: ModelCard) -> list[Fact]:
     )
     few = "; these are few, so it takes a margin" if training.margin else ""
     return [
-        ("threshold", f"{number(pooled)}, for {budget} of normal rows"),
+        ("threshold", f"{number(training.threshold)}, for {budget} of normal rows"),
         ("it rests on", rests + few),
         ("by machine", listed(own, _MOST_THRESHOLDS) or None),
     ]

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from aster_cli.checkpoint import (
     EpochRecord,
+    MachineThreshold,
     Manifest,
     ModelCard,
     ModelSchema,
@@ -151,7 +152,8 @@ def card() -> ModelCard:
             calibration_rows=2381,
             effective_rows=74,
             margin=True,
-            thresholds={"*": 2.083, "P1": 1.9, "P2": 2.25},
+            threshold=2.083,
+            thresholds=(MachineThreshold(("P1",), 1.9), MachineThreshold(("P2",), 2.25)),
         ),
         reference=pl.DataFrame(
             {

@@ -1,5 +1,6 @@
 """What users see, at the narrowest and the widest screen that is laid out for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from rich.console import RenderableType
 from syrupy.assertion import SnapshotAssertion
 
 from aster_cli.backbones import BackboneInfo
-from aster_cli.checkpoint import ModelCard
+from aster_cli.checkpoint import MachineThreshold, ModelCard
 from aster_cli.evaluation.metrics import Metrics
 from aster_cli.inspection import (
     Finding,
@@ -25,7 +26,7 @@ from aster_cli.inspection import (
 from aster_cli.render.backbones import backbones_table
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.render.logs import log_report
-from aster_cli.render.model import model_report, trained_summary
+from aster_cli.render.model import model_report, threshold_facts, trained_summary
 from aster_cli.render.scores import score_summary, scores_report
 from aster_cli.render.severity import severity_text
 from aster_cli.results import Event
@@ -392,7 +393,9 @@ def test_names_cannot_control_the_terminal(
         change(card.manifest, log=EVIL, created=EVIL, backbone=EVIL, files={EVIL: ""}),
         card.config,
         change(card.schema, log=change(card.schema.log, sensors=(EVIL,), id_cols=(EVIL,))),
-        change(card.training, notes=(EVIL,), start=EVIL, thresholds={"*": 1.0, EVIL: 2.0}),
+        change(
+            card.training, notes=(EVIL,), start=EVIL, thresholds=(MachineThreshold((EVIL,), 2.0),)
+        ),
         card.reference,
     )
     for shown in (
@@ -406,3 +409,13 @@ def test_names_cannot_control_the_terminal(
             text = show(shown, width)
             assert "\x1b" not in text
             assert "\\x1b" in text
+
+
+def test_no_machine_takes_the_place_of_the_pooled_threshold(card: ModelCard) -> None:
+    """Whatever machines are called, also where their ids look alike side by side."""
+    own = [("*",), ("a/b", "c"), ("a", "b/c")]
+    thresholds = tuple(MachineThreshold(machine, 5.0 + i) for i, machine in enumerate(own))
+    record = msgspec.structs.replace(card.training, thresholds=thresholds)
+    facts = {fact[0]: str(fact[1]) for fact in threshold_facts(replace(card, training=record))}
+    assert facts["threshold"].startswith("2.083, ")
+    assert [facts["by machine"].count(name) for name in ("* 5", "a/b/c 6", "a/b/c 7")] == [1, 1, 1]
