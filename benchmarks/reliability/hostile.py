@@ -158,7 +158,7 @@ def _model_reader(model: Path, copy: Path, name: str) -> Callable[[bytes], objec
 
 
 def _state_reader(folder: Path) -> Callable[[bytes], object]:
-    folder.mkdir()
+    folder.mkdir(parents=True)
 
     def read(data: bytes) -> object:
         (folder / "state.safetensors").write_bytes(data)
