@@ -157,7 +157,9 @@ def test_a_run_that_fails_leaves_the_metrics_of_the_last_one(
     """Their age tells: whoever watches needs one rule for all failures."""
     flags = ("-m", model, "-o", "s.csv", "--metrics-file", "aster.prom")
     aster("score", log, *flags)
+    before = metrics()
     refused(2, "score", "gone.csv", *flags)
+    assert metrics() == before
 
 
 def test_no_metrics_without_a_place(log: str, model: Path, refused: Refused) -> None:
