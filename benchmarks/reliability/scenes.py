@@ -6,7 +6,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,11 +40,12 @@ def write_log(path: Path, rows: int, *, machines: tuple[str, ...] = MACHINES) ->
     write_rows(path, [log_row(row, machine) for row in range(rows) for machine in machines])
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Rows as a CSV."""
-    with path.open("w", newline="") as file:
+def write_rows(path: Path, rows: Iterable[Sequence[object]], *, more: bool = False) -> None:
+    """Rows as a CSV, or more of them at its end."""
+    with path.open("a" if more else "w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["time", "unit", "s0", "s1", "s2"])
+        if not more:
+            out.writerow(["time", "unit", "s0", "s1", "s2"])
         out.writerows(rows)
 
 

@@ -1,20 +1,21 @@
 """A log scored in thousands of runs with faults in them, in one process and as whole processes."""
 
+import csv
 import os
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import polars as pl
 
 from aster_cli import Detector
@@ -54,11 +55,13 @@ def run(folder: Path, *, runs: int, processes: int, seed: int) -> dict[str, obje
     detector = _train(folder)
     whole_processes = set(draw.sample(range(runs), processes))
     met: Counter[str] = Counter()
-    taken: list[Row] = []
+    taken = 0
+    write_rows(folder / "taken.csv", ())  # not in memory, which is measured
     seconds, memory = [], []
     for number, (rows, kept) in enumerate(_deliveries(draw, runs)):
         write_rows(folder / "live.csv", rows)
-        taken += kept
+        taken += len(kept)
+        write_rows(folder / "taken.csv", kept, more=True)
         compact = number % COMPACTED == COMPACTED - 1
         if number in whole_processes:
             _as_process(folder, compact, draw, met)
@@ -67,20 +70,20 @@ def run(folder: Path, *, runs: int, processes: int, seed: int) -> dict[str, obje
         _in_process(folder, detector, compact, draw, met)
         seconds.append(time.process_time() - begun)
         memory.append(_resident())
-    lost, doubled, different = _compared(folder, detector, taken)
+    lost, doubled, different = _compared(folder, detector)
     require((lost, doubled, different) == (0, 0, 0), f"{lost} lost, {doubled} doubled")
-    tenth = max(1, len(seconds) // 10)
+    settled = len(seconds) // 10  # caches and allocators fill first
     return {
         "runs": runs,
         "faults": dict(met),
-        "rows": len(taken),
+        "rows": taken,
         "lost": lost,
         "doubled": doubled,
         "different": different,
-        "cpu_ms_a_run_first_tenth": round(1e3 * statistics.median(seconds[:tenth]), 1),
-        "cpu_ms_a_run_last_tenth": round(1e3 * statistics.median(seconds[-tenth:]), 1),
-        "mb_after_first_tenth": round(memory[tenth] / 1e6, 1),
-        "mb_at_the_end": round(memory[-1] / 1e6, 1),
+        "cpu_ms_a_run_by_tenth": [round(1e3 * ms, 1) for ms in _by_tenth(seconds)],
+        "mb_by_tenth": [round(mb / 1e6, 1) for mb in _by_tenth(memory)],
+        "ms_a_thousand_runs_more": round(1e6 * _slope(seconds[settled:]), 1),
+        "mb_a_thousand_runs_more": round(1e-3 * _slope(memory[settled:]), 1),
         "mb_highest": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1),
     }
 
@@ -221,15 +224,34 @@ def _as_process(folder: Path, compact: bool, draw: random.Random, met: Counter[s
     subprocess.run(command, cwd=folder, env=environment, check=True)
 
 
+def _by_tenth(values: Sequence[float]) -> list[float]:
+    """The median of every tenth of the runs."""
+    return [float(np.median(tenth)) for tenth in np.array_split(np.asarray(values), 10)]
+
+
+def _slope(values: Sequence[float]) -> float:
+    """How much a value grows from one run to the next: the median of the slopes of all its pairs.
+
+    Theil and Sen's, which a few slow runs do not move; 0 where there are no two.
+    """
+    if len(values) < 2:
+        return 0.0
+    first, second = np.triu_indices(len(values), k=1)
+    rises = np.asarray(values, float)
+    return float(np.median((rises[second] - rises[first]) / (second - first)))
+
+
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
-def _compared(folder: Path, detector: Detector, taken: list[Row]) -> tuple[int, int, int]:
+def _compared(folder: Path, detector: Detector) -> tuple[int, int, int]:
     """Rows that are missing, final twice, or other than in a single run over all of them."""
     whole_log = folder / "whole.csv"
-    write_rows(whole_log, sorted(taken, key=lambda row: (str(row[0]), str(row[1]))))
+    with (folder / "taken.csv").open(newline="") as file:
+        _, *taken = csv.reader(file)
+    write_rows(whole_log, sorted(taken, key=lambda row: (row[0], row[1])))
     whole = detector.score(whole_log).drop("status")
     found = read_scores(str(folder / "scores")).drop("status")
     written = pl.concat(map(pl.read_parquet, parts_of(folder / "scores")))
