@@ -4,11 +4,13 @@ AsterError                  70  never raised itself; the command line catches th
 ├── UsageError               2  the call or the configuration does not make sense
 ├── StorageError             2  a file cannot be read, written or found
 │   ├── LogFormatError       2  a file was read, but it is not the log it claims to be
+│   │   └── EmptyLogError    2  it has no rows
 │   └── StateError           2  a state or an interrupted training is damaged, newer, or belongs elsewhere
 ├── BackboneError            2  the language model is not there, or is not what it should be
 ├── DataError                3  the log was read, but it does not fit the task
 │   └── SchemaMismatchError  3  the log does not fit the model; names both sides
 ├── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
+├── NoRowsError              5  nothing to score, only where that is to fail
 └── BusyError               75  another run holds the lock
 
 The number is the process's exit code. Exit codes 1 (anomalies found, only on request), 6 (drift,
@@ -58,6 +60,10 @@ class LogFormatError(StorageError):
     """A file was read, but its content is not the log that it claims to be."""
 
 
+class EmptyLogError(LogFormatError):
+    """A file was read, and has no rows."""
+
+
 class StateError(StorageError):
     """A state or an interrupted training is damaged, newer, or belongs elsewhere."""
 
@@ -82,6 +88,12 @@ class ModelDirectoryError(AsterError):
     """A model directory is missing, written by a newer version, truncated or altered."""
 
     exit_code = 4
+
+
+class NoRowsError(AsterError):
+    """There is nothing to score, and that was asked to be a failure."""
+
+    exit_code = 5
 
 
 class BusyError(AsterError):

@@ -1,6 +1,7 @@
 """The first layers of a model in Hugging Face's layout, local or from the Hub."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,8 @@ def load_first_layers(name: str, layers: int, *, hint: str) -> Backbone:
     """Load the first `layers` layers of a directory or a Hugging Face id.
 
     The Hub is reached as transformers does it: ``HF_HUB_OFFLINE``, the user's token and the shared
-    cache are honoured. Code that comes with a model is not run. The final norm is the model's own.
+    cache are honoured. Code that comes with a model is not run, and pickled weights are not read. The
+    final norm is the model's own.
 
     Raises:
         BackboneError: The model cannot be loaded, is not a decoder-only language model, or has
@@ -37,6 +39,13 @@ def load_first_layers(name: str, layers: int, *, hint: str) -> Backbone:
         raise
     # transformers, its Hub client and its file formats each have their own exceptions
     except Exception as error:
+        if isinstance(error, OSError) and "file named model.safetensors" in str(error):
+            raise BackboneError(
+                "it has no model.safetensors, and pickled weights (.bin) are never read: they can "
+                "run code",
+                where=f"backbone {name}",
+                hint="take a model that has one, or save it anew with transformers",
+            ) from error
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise BackboneError(
             f"transformers cannot load it: {reason}", where=f"backbone {name}", hint=hint
@@ -47,10 +56,17 @@ def _load(name: str, layers: int) -> Backbone:
     import torch
     from transformers import AutoConfig, AutoModel
 
+    # transformers would ask a bot of the Hub for weights that the model's owner never gave
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     _cut(config, name, layers)
     model, report = AutoModel.from_pretrained(
-        name, config=config, dtype="auto", trust_remote_code=False, output_loading_info=True
+        name,
+        config=config,
+        dtype="auto",
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     if report["missing_keys"]:
         raise BackboneError(

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import polars as pl
-from rich.console import Console
 
 from aster_cli.checkpoint import ModelCard, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_page
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
 from aster_cli.errors import UsageError
 from aster_cli.logs import Log, open_log, read_scores
 from aster_cli.logs.dataset import parts_of
-from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.console import stdout_console
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.results import FloatArray, Segment
 
@@ -83,6 +82,7 @@ def evaluate(
     seed: options.SeedEval = 0,
     device: options.Device = "auto",
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     report: options.Report = None,
@@ -95,6 +95,7 @@ def evaluate(
     """
     from aster_cli.evaluation.comparison import baseline_scores, compare, random_scores
 
+    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
     asked = list(baseline or ())
     for name in asked:
         require(name in PEERS, "baseline", name, f"one of {', '.join(PEERS)}")
@@ -132,7 +133,7 @@ def evaluate(
         device=device,
     )
     with ExitStack() as stack:
-        gathered = _gather(case, stderr_console(no_color=no_color, quiet=quiet or json), stack)
+        gathered = _gather(case, journal, stack)
         truth, table = gathered.truth, gathered.table
         found = {"aster": compare(truth, table, point_adjusted=point_adjust)}
         by_row = {"aster": table["score"].to_numpy()}
@@ -147,6 +148,7 @@ def evaluate(
         show_json({name: metrics.to_dict() for name, metrics in found.items()})
     else:
         stdout_console(no_color=no_color).print(metrics_table(found))
+    journal.summary("eval", log=gathered.name, rows=len(table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +168,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The labels, the scores, the segments that baselines need, and the labelled log if there is one."""
+    """Labels, scores, the segments that baselines need, the log if there is one, and a name."""
 
     truth: "Truth"
     table: pl.DataFrame
     peers: list[Segment]
     live: list[Segment]
     log: Log | None
+    name: str
 
 
-def _gather(case: Case, console: Console, stack: ExitStack) -> Gathered:
+def _gather(case: Case, journal: Journal, stack: ExitStack) -> Gathered:
     """Read what is to be judged; the labelled log stays open."""
     from aster_cli.evaluation.comparison import (
         in_order_of,
@@ -196,7 +199,7 @@ def _gather(case: Case, console: Console, stack: ExitStack) -> Gathered:
                 hint="save them to a file, or give a labelled log and a --model or --scores",
             )
         truth, table = scores_with_labels(case.logs, case.columns.label_col)
-        return Gathered(truth, table, [], [], None)
+        return Gathered(truth, table, [], [], None, Path(case.logs[0]).stem)
     rules, expected = case.time, None
     if case.card is not None:
         # the peers see the rows as the model does: its period, gaps and filled cells
@@ -211,7 +214,7 @@ def _gather(case: Case, console: Console, stack: ExitStack) -> Gathered:
             case.logs, case.columns, case.time, expected=expected, input_format=case.input_format
         )
     )
-    say_notes(console, log.notes)
+    journal.notes(log.notes)
     if case.model is not None:
         from aster_cli.detector import Detector
 
@@ -220,7 +223,8 @@ def _gather(case: Case, console: Console, stack: ExitStack) -> Gathered:
         table = read_scores(str(case.scores))
         if parts_of(Path(str(case.scores))):
             table = in_order_of(log, table)
-    return Gathered(truth_of(log), table, peers, segments(log, rules) if peers else [], log)
+    live = segments(log, rules) if peers else []
+    return Gathered(truth_of(log), table, peers, live, log, log.name)
 
 
 def _write_report(
@@ -237,9 +241,8 @@ def _write_report(
     collector = RowCollector()
     collector.take(table.drop(case.columns.label_col, strict=False))
     judged = Judged.of(truth, found, by_row, table["threshold"].to_numpy())
-    name = Path(case.logs[0]).stem if log is None else log.name
     Report(
-        name,
+        gathered.name,
         collector.rows(),
         log=log,
         columns=case.columns,

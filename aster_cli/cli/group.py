@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import signal
 import sys
 import traceback
@@ -13,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aster_cli.cli.records import write_record
+from aster_cli.cli.settings import told_elsewhere, told_in
 from aster_cli.cli.streams import is_closed_pipe, silence, steady_streams
 from aster_cli.errors import AsterError
 from aster_cli.plain import plain, plain_lines
@@ -22,6 +22,8 @@ INTERRUPTED = 130
 INTERNAL_ERROR = 70
 LONGEST = 2000
 """Characters of a message; of a longer one the middle is left out."""
+
+_TRUE = ("1", "true", "t", "yes", "y", "on")
 
 _asked: dict[str, Any] = {}
 """What ``--json``, ``--log-format`` and ``--debug`` are, as far as the call has been parsed."""
@@ -114,14 +116,17 @@ def _end_of_output(error: OSError) -> int:
 
 
 def _is_on(flag: str) -> bool:
-    return bool(_asked.get(flag, flag in sys.argv))
+    if flag in _asked:
+        return bool(_asked[flag])
+    words = sys.argv[1:]
+    return flag in words or str(told_elsewhere(flag, words)).lower() in _TRUE
 
 
 def _wants_records() -> bool:
-    if "--log-format" in _asked:
-        return bool(_asked["--log-format"] == "json")
-    told = "--log-format json" in " ".join(sys.argv).replace("=", " ")
-    return told or os.environ.get("ASTER_LOG_FORMAT") == "json"
+    flag, words = "--log-format", sys.argv[1:]
+    if flag in _asked:
+        return bool(_asked[flag] == "json")
+    return (told_in(words, flag) or told_elsewhere(flag, words)) == "json"
 
 
 def _report_internal(error: BaseException) -> None:

@@ -8,14 +8,14 @@ import typer
 from aster_cli.checkpoint import is_model, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
 from aster_cli.inspection import incident_table, inspect_scores, survey
 from aster_cli.logs import is_scores_file, open_log, open_writer
 from aster_cli.logs.dataset import parts_of
-from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.console import stdout_console
 from aster_cli.render.logs import log_report
 from aster_cli.render.model import model_report
 from aster_cli.render.progress import row_progress
@@ -59,11 +59,13 @@ def inspect(
     input_format: options.InputFormat = None,
     sort: options.Sort = False,
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     no_color: options.NoColor = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Show what is in logs, in a model directory or in a scores file."""
+    journal = Journal(log_format, no_color=no_color, quiet=False, json=json)
     shown = stdout_console(no_color=no_color)
     path = Path(paths[0])
     kind = _kind(paths, input_format)
@@ -94,8 +96,7 @@ def inspect(
         writer = None if incidents is None else open_writer(str(incidents))
         with open_log(paths, columns, time, input_format=input_format) as log:
             require_other(None if incidents is None else str(incidents), log, "--incidents")
-            console = stderr_console(no_color=no_color, quiet=json)
-            with row_progress(console, log, "reading") as advance:
+            with row_progress(journal.console, log, "reading") as advance:
                 report, courses = survey(
                     log,
                     paths=paths,
@@ -108,15 +109,14 @@ def inspect(
             with writer:
                 writer.write(incident_table(report))
         elif writer is not None:
-            say_notes(
-                console, [f"no stretch is unlike the rest, so {str(incidents)!r} is not written"]
-            )
+            journal.notes([f"no stretch is unlike the rest, so {str(incidents)!r} is not written"])
         found = report.to_dict()
         view = sensor_charts(report, courses) if sensor else log_report(report)
     if json:
         show_json(found)
     else:
         shown.print(view)
+    journal.summary("inspect", kind=kind.removeprefix("a "))
 
 
 def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:

@@ -9,12 +9,11 @@ import typer
 from aster_cli.checkpoint import read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
-from aster_cli.cli.showing import say_notes
+from aster_cli.cli.showing import Journal
 from aster_cli.cli.targets import require_page
 from aster_cli.config import TimeConfig
 from aster_cli.logs import ScoresFile, open_log
 from aster_cli.plain import plain
-from aster_cli.render.console import stderr_console
 
 
 def report(
@@ -61,6 +60,7 @@ def report(
     duplicates: options.DuplicatesEval = None,
     sort: options.Sort = False,
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     debug: options.Debug = False,
@@ -68,7 +68,7 @@ def report(
     """Make one HTML page of a scores file: timeline, events, sensors, and what they rest on."""
     from aster_cli.report import Report, RowCollector
 
-    console = stderr_console(no_color=no_color, quiet=quiet)
+    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=False)
     require_page(output)
     card = None if model is None else read_card(model)
     with ExitStack() as stack:
@@ -92,8 +92,9 @@ def report(
             log = stack.enter_context(
                 open_log(logs, columns, time, expected=expected, input_format=input_format)
             )
-            say_notes(console, log.notes)
+            journal.notes(log.notes)
         target = output or Path(f"{file.name}.html")
         name = file.name if log is None else log.name
         Report(name, rows, log=log, columns=columns, time=time, card=card).write(target)
-    console.print(f"{plain(target)}: open it in a browser", highlight=False)
+    journal.console.print(f"{plain(target)}: open it in a browser", highlight=False)
+    journal.summary("report", report=str(target))

@@ -26,8 +26,8 @@ from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.single import Single, score_whole
 from aster_cli.cli.targets import require_agreeing, require_metrics, require_page
-from aster_cli.errors import StorageError, UsageError
-from aster_cli.logs import open_log
+from aster_cli.errors import EmptyLogError, NoRowsError, StorageError, UsageError
+from aster_cli.logs import Log, open_log
 from aster_cli.render.console import stdout_console
 from aster_cli.render.findings import finding_notes
 from aster_cli.render.scores import score_summary, unknown_machines
@@ -113,6 +113,13 @@ def score(
             help="Exit with 6 when the log is not what the model was trained on.",
         ),
     ] = False,
+    fail_on_empty: Annotated[
+        bool,
+        options.flag(
+            "--fail-on-empty",
+            help="Exit with 5 when there is nothing to score: no rows; with --state, no new ones.",
+        ),
+    ] = False,
     metrics_file: Annotated[
         Path | None,
         options.flag(
@@ -172,15 +179,22 @@ def score(
         card.config.columns, time_col=time_col, id_col=id_col, id_from_path=id_from_path
     )
     time = card.config.time.changed(duplicates=duplicates, sort=sort)
-    open_it = partial(
-        open_log,
-        logs,
-        columns,
-        time,
-        expected=card.schema.log,
-        input_format=input_format,
-        allow_missing_sensors=allow_missing_sensors,
-    )
+
+    def open_it() -> Log:
+        try:
+            return open_log(
+                logs,
+                columns,
+                time,
+                expected=card.schema.log,
+                input_format=input_format,
+                allow_missing_sensors=allow_missing_sensors,
+            )
+        except EmptyLogError as error:
+            if not fail_on_empty:
+                raise
+            raise NoRowsError(error.what, where=error.where) from error
+
     told = partial(
         finding_notes,
         period=card.schema.period,
@@ -228,7 +242,9 @@ def score(
         shown = stdout_console(no_color=no_color) if on_terminal else journal.console
         shown.print(score_summary(summary, name=run.name, timeline=run.timeline))
     code = DONE
-    if fail_on_drift and summary.findings:
+    if fail_on_empty and not summary.rows:
+        code = NoRowsError.exit_code
+    elif fail_on_drift and summary.findings:
         code = DRIFTED
     elif exit_code and run.opened:
         code = ANOMALIES_FOUND

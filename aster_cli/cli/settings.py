@@ -1,7 +1,10 @@
 """``aster.toml``: a table per command, its keys the command's flags without the dashes."""
 
 import difflib
+import os
 import tomllib
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,37 @@ def apply_settings(context: typer.Context, file: Path | None) -> Path | None:
         _require_fitting(key, value, flags[key], context, path)
     context.default_map = {**(context.default_map or {}), **values}
     return path
+
+
+def told_in(words: Sequence[str], flag: str) -> str | None:
+    """The value that a call gives a flag, read without knowing the call's other flags."""
+    for word, after in zip_longest(words, words[1:], fillvalue=""):
+        if word == flag:
+            return after
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
+
+
+def told_elsewhere(flag: str, words: Sequence[str]) -> object:
+    """What the environment or the file say of a flag, for a call that could not be parsed.
+
+    A file that cannot be read says nothing: it is not what is wrong with the call, or is told so.
+
+    Args:
+        flag: Its long form.
+        words: The call without the program's name.
+    """
+    key = flag.removeprefix("--")
+    variable = os.environ.get("ASTER_" + key.replace("-", "_").upper())
+    if variable:
+        return variable
+    path = told_in(words, "--config") or os.environ.get("ASTER_CONFIG") or DEFAULT_FILE
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("".join(words[:1]))
+    except (OSError, ValueError):
+        return None
+    return table.get(key) if isinstance(table, dict) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

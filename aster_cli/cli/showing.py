@@ -3,9 +3,8 @@
 import json
 import sys
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any
-
-from rich.console import Console
 
 from aster_cli.cli.records import Level, write_record
 from aster_cli.config import StderrFormat
@@ -14,7 +13,9 @@ from aster_cli.render.console import stderr_console
 
 
 class Journal:
-    """What a run that nobody watches says on stderr: for people, or one JSON object a line.
+    """What a run says on stderr beside its errors: for people, or one JSON object a line.
+
+    Made when the run begins: it tells how long one took.
 
     Args:
         log_format: Which of the two.
@@ -28,13 +29,16 @@ class Journal:
     ) -> None:
         self._as_records = log_format == "json"
         self._quiet = quiet
+        self._begun = monotonic()
         silent = quiet or json or self._as_records
         self.console = stderr_console(no_color=no_color, quiet=silent)
 
     def notes(self, notes: Iterable[str], level: Level = "info") -> None:
         """Say what the user should know; only records show the level."""
         if not self._as_records:
-            say_notes(self.console, notes)
+            for note in notes:
+                line = f"note: {plain(note)}"
+                self.console.print(line, style="dim", highlight=False, soft_wrap=True)
             return
         for note in notes:
             self.record("note", level, message=plain(note))
@@ -44,11 +48,15 @@ class Journal:
         if self._as_records and not self._quiet:
             write_record(event, level, **fields)
 
+    def summary(self, command: str, **fields: Any) -> None:
+        """Sum up a run that did its work, if records are wanted.
 
-def say_notes(console: Console, notes: Iterable[str]) -> None:
-    """Say what the user should know about how a log is read."""
-    for note in notes:
-        console.print(f"note: {plain(note)}", style="dim", highlight=False, soft_wrap=True)
+        Args:
+            command: What was run.
+            fields: What it came to.
+        """
+        duration = round(monotonic() - self._begun, 3)
+        self.record("summary", command=command, **fields, duration_s=duration, exit_code=0)
 
 
 def show_json(value: dict[str, Any], *, to_stderr: bool = False) -> None:

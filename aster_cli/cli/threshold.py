@@ -11,12 +11,12 @@ import typer
 from aster_cli.checkpoint import read_calibration, read_card
 from aster_cli.cli import options
 from aster_cli.cli.alerting import alert_rule
-from aster_cli.cli.showing import say_notes, show_json
+from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_agreeing
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import ScoresFile, open_writer
 from aster_cli.relabelling import Relabeller
-from aster_cli.render.console import stderr_console, stdout_console
+from aster_cli.render.console import stdout_console
 from aster_cli.render.scores import score_summary
 
 
@@ -43,13 +43,14 @@ def threshold(
     min_duration: options.MinDuration = "0",
     suppress: options.Suppress = "0",
     config: options.Config = None,
+    log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Draw alarms anew from a scores file, by another rule: nothing is trained or scored."""
-    console = stderr_console(no_color=no_color, quiet=quiet or json)
+    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
     card = read_card(model)
     rule = alert_rule(
         card,
@@ -79,13 +80,21 @@ def threshold(
                     out.write(table)
                 watched.take(table)
     summary = relabeller.summary
-    say_notes(console, _hardly_any(relabeller))
+    journal.notes(_hardly_any(relabeller))
     if json:
         found = {"model_id": card.manifest.model_id, **asdict(summary)}
         show_json(found, to_stderr=target == "-")
     else:
-        shown = stdout_console(no_color=no_color) if on_terminal else console
+        shown = stdout_console(no_color=no_color) if on_terminal else journal.console
         shown.print(score_summary(summary, name=file.name, timeline=watched.timeline()))
+    journal.summary(
+        "threshold",
+        model=model.resolve().name.removesuffix(".aster"),
+        scores=file.name,
+        rows=dict(summary.rows),
+        anomalies=summary.anomalies,
+        events=len(summary.events),
+    )
 
 
 def _hardly_any(relabeller: Relabeller) -> tuple[str, ...]:

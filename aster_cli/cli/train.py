@@ -1,7 +1,6 @@
 """``aster train``: fit a detector on a mostly normal log."""
 
 from pathlib import Path
-from time import monotonic
 from typing import Annotated
 
 from aster_cli.checkpoint import PartialTraining, is_model, read_card, require_free
@@ -94,7 +93,6 @@ def train(
 
     No labels are needed and none are used. Defaults are derived from the log.
     """
-    started = monotonic()
     journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
     _require_logs(logs)
     settings = DetectorConfig(
@@ -160,15 +158,12 @@ def train(
         show_json(card.to_dict() | {"model": str(target)})
     else:
         journal.console.print(trained_summary(target, card))
-    journal.record(
-        "summary",
-        command="train",
+    journal.summary(
+        "train",
         model=str(target),
         model_id=card.manifest.model_id,
         rows=card.training.rows,
         machines=card.training.machines,
-        duration_s=round(monotonic() - started, 3),
-        exit_code=0,
     )
 
 

@@ -1,13 +1,14 @@
 """The door: files become one log, their columns, types and order checked once and early."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import polars as pl
 
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig
-from aster_cli.errors import DataError, SchemaMismatchError
+from aster_cli.errors import DataError, EmptyLogError, SchemaMismatchError
 from aster_cli.logs.clock import common_dtype, epoch_unit, to_instants
 from aster_cli.logs.frames import FrameReader
 from aster_cli.logs.log import Log
@@ -29,6 +30,9 @@ def open_log(
 ) -> Log:
     """Open files as one log, having looked at the first rows of each.
 
+    Files without rows are passed over, and noted, where others have some: a log that was just rotated
+    begins anew.
+
     Args:
         paths: Files, globs, directories, or ``-`` for standard input.
         columns: Which column plays which part.
@@ -39,14 +43,16 @@ def open_log(
 
     Raises:
         StorageError: A path leads to no log, or a file cannot be read.
-        LogFormatError: A file is not of its format, has no rows, or has unreadable cells.
+        EmptyLogError: No file has rows.
+        LogFormatError: A file is not of its format, or has unreadable cells.
         DataError: The columns do not fit what was asked.
         SchemaMismatchError: A file does not fit the model, or the other files.
     """
     sources = find_sources(paths, input_format=input_format)
     try:
-        readers = map(open_reader, sources)
-        return _open(readers, columns, time, expected, allow_missing_sensors)
+        openers = [partial(open_reader, source) for source in sources]
+        name = sources[0].stem
+        return _open(openers, name, columns, time, expected, allow_missing_sensors)
     except BaseException:
         remove_temporary(sources)
         raise
@@ -62,15 +68,18 @@ def open_frame(
     """Take a frame as a log; see `open_log`.
 
     Raises:
-        LogFormatError: It has no rows, or has unreadable cells.
+        EmptyLogError: It has no rows.
+        LogFormatError: It has unreadable cells.
         DataError: Its columns do not fit what was asked.
         SchemaMismatchError: It does not fit the model.
     """
-    return _open([FrameReader(frame)], columns, time, expected, False)
+    reader = FrameReader(frame)
+    return _open([lambda: reader], reader.source.stem, columns, time, expected, False)
 
 
 def _open(
-    readers: Iterable[LogReader],
+    openers: Iterable[Callable[[], LogReader]],
+    name: str,
     columns: ColumnConfig,
     time: TimeConfig,
     expected: LogSchema | None,
@@ -78,10 +87,19 @@ def _open(
 ) -> Log:
     if expected is not None:
         columns = _as_in_training(columns, expected)
-    looks = [_look(reader, columns, expected, allow_missing) for reader in readers]
-    name = looks[0].part.reader.source.stem
+    looks, empty = [], []
+    for opener in openers:
+        try:
+            looks.append(_look(opener(), columns, expected, allow_missing))
+        except EmptyLogError as error:
+            empty.append(error)
+    if not looks:
+        raise empty[0]
     looks.sort(key=lambda look: look.first_time)
     notes = dict.fromkeys(note for look in looks for note in look.notes)
+    if empty:
+        names = listed([str(error.where) for error in empty])
+        notes[f"no rows in {names}; passed over"] = None
     return Log(_agree([look.part for look in looks]), list(notes), name, time)
 
 

@@ -22,7 +22,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from aster_cli.config import LogFormat
-from aster_cli.errors import LogFormatError, StorageError
+from aster_cli.errors import EmptyLogError, LogFormatError, StorageError
 from aster_cli.logs import cells
 from aster_cli.logs.arrow_claims import MAGIC, require_modest_ipc
 from aster_cli.logs.json_lines import blocks
@@ -58,12 +58,12 @@ class LogReader(ABC):
         """Return the first rows, at most `HEAD_ROWS`: as stored, and with text cells typed.
 
         Raises:
-            LogFormatError: There are no rows.
+            EmptyLogError: There are no rows.
         """
         with closing(self._frames(self.stored, HEAD_ROWS)) as frames:
             stored = next(frames, None)
         if stored is None:
-            raise LogFormatError("has no rows", where=self.source.display_name)
+            raise EmptyLogError("has no rows", where=self.source.display_name)
         return stored, stored.select(
             cells.parse_leniently(column, self._text_dtype(column))
             if column.dtype == pl.String
@@ -114,12 +114,13 @@ class FileReader(LogReader):
 
         Raises:
             StorageError: The file cannot be read.
-            LogFormatError: It is empty, not of its format, names two columns alike, or has too many.
+            EmptyLogError: It is empty.
+            LogFormatError: It is not of its format, names two columns alike, or has too many.
         """
         self.source = source
         try:
             if source.path.stat().st_size == 0:
-                raise LogFormatError("has no rows", where=source.display_name)
+                raise EmptyLogError("has no rows", where=source.display_name)
             schema = self._arrow_schema()
             _require_few(schema.names)
             twice = [name for name, times in Counter(schema.names).items() if times > 1]
@@ -156,8 +157,8 @@ class FileReader(LogReader):
         if "straddling object" in first_line:
             first_line = TOO_LONG
         message = "".join(letter for letter in first_line if letter.isprintable())
-        if "Empty" in message:
-            return LogFormatError("has no rows", where=where)
+        if message in ("Empty CSV file", "Empty JSON file"):
+            return EmptyLogError("has no rows", where=where)
         row = re.search(r" in row (\d+)$", message)
         if row is not None:
             message = message.removesuffix(row[0])

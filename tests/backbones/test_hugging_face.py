@@ -148,6 +148,22 @@ def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
         load_backbone(str(directory), 2)
 
 
+def test_pickled_weights_are_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wrote them could have code run: not even a weights-only reader is let near."""
+    from safetensors.torch import load_file
+
+    directory = write_tiny_backbone(tmp_path)
+    weights = directory / "model.safetensors"
+    torch.save(load_file(weights), directory / "pytorch_model.bin")
+    weights.unlink()
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle was opened"))
+    with pytest.raises(
+        BackboneError, match=r"has no model\.safetensors, and pickled weights"
+    ) as at:
+        load_backbone(str(directory), 1)
+    assert "\n" not in str(at.value)
+
+
 def test_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
     """It has no single stack of layers to take the first of."""
     from transformers import T5Config

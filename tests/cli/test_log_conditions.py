@@ -70,6 +70,20 @@ def test_an_unreadable_log_is_exit_2(
     assert said in refused(2, command, save(content, name), *more)
 
 
+@pytest.mark.parametrize("content", ["", "time,s0,s1,s2\n"])
+def test_a_file_without_rows_among_others_is_passed_over(
+    content: str, save: Save, aster: Aster, fleetless: tuple[str, ...]
+) -> None:
+    """A log that was just rotated must not stop the scoring of what was moved away; but it is said."""
+    save(content, "live.csv")
+    save(wave(100), "live-1.csv")
+    ended = aster("score", "live.csv", "live-1.csv", *fleetless, "-o", "s.csv", "--json")
+    assert ended.code == 0
+    assert len(pl.read_csv("s.csv")) == 100
+    ended = aster("score", "live*.csv", *fleetless, "-o", "s.csv")
+    assert "note: no rows in 'live.csv'; passed over" in ended.err
+
+
 @pytest.fixture
 def fleetless(model: Path) -> tuple[str, ...]:
     """The flag that names a model of one machine."""

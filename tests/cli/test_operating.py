@@ -84,6 +84,50 @@ def test_errors_are_records_too(model: Path, aster: Aster) -> None:
         assert record["error"]
 
 
+def test_every_command_has_a_structured_log(
+    log: str, model: Path, save: Save, aster: Aster
+) -> None:
+    """One parser reads whatever a plant's jobs call; results stay where they are."""
+    labelled = wave(200, spike=True).with_columns(label=(pl.int_range(200) % 97 == 60).cast(int))
+    save(labelled, "labelled.csv")
+    assert aster("score", log, "-m", model, "-o", "s.parquet", "-q").code == 0
+    calls = {
+        "threshold": ("s.parquet", "-m", model, "-o", "t.parquet"),
+        "eval": ("labelled.csv", "--scores", "s.parquet"),
+        "inspect": (log,),
+        "report": ("s.parquet", "--logs", log, "-o", "r.html"),
+    }
+    for command, arguments in calls.items():
+        ended = aster(command, *arguments, *RECORDS)
+        *notes, summary = records(ended.err)
+        assert {note["event"] for note in notes} <= {"note"}
+        assert (summary["event"], summary["command"]) == ("summary", command)
+        assert (ended.code, summary["exit_code"]) == (0, 0)
+        assert summary["duration_s"] > 0
+
+
+def test_a_log_without_rows_is_a_failure_on_request(
+    model: Path, save: Save, refused: Refused, aster: Aster
+) -> None:
+    """A plant that never stands still: its silence is news. Others have theirs at night."""
+    save("time,s0,s1,s2\n", "log.csv")
+    for output in (("-o", "s.csv"), STEP):
+        flags = ("log.csv", "-m", model, *output)
+        assert "log.csv: has no rows" in refused(2, "score", *flags)
+        assert "log.csv: has no rows" in refused(5, "score", *flags, "--fail-on-empty")
+
+
+def test_nothing_new_is_a_failure_on_request(log: str, model: Path, aster: Aster) -> None:
+    """With metrics and summary as ever: the run did its work, and found none to do."""
+    flags = ("score", log, "-m", model, *STEP, "--fail-on-empty", "--metrics-file", "aster.prom")
+    assert aster(*flags).code == 0
+    ended = aster(*flags, *RECORDS, "--exit-code", "--fail-on-drift")
+    *_, summary = records(ended.err)
+    assert (ended.code, summary["exit_code"], summary["rows"]) == (5, 5, {})
+    assert metrics()["exit_code",] == 5
+    assert aster("score", log, "-m", model, *STEP).code == 0
+
+
 def test_results_as_json_beside_a_structured_log(log: str, model: Path, aster: Aster) -> None:
     """The one is the result, on stdout; the other is about the run."""
     ended = aster("score", log, "-m", model, "--json", *RECORDS)

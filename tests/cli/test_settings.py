@@ -108,6 +108,31 @@ def test_json_errors_however_json_was_asked_for(
     assert "nowhere.aster" in complaint["error"]
 
 
+@pytest.mark.parametrize("where", ["flag", "environment", "file", "named file"])
+@pytest.mark.parametrize("what", ["json", "log-format"])
+def test_a_call_that_cannot_be_parsed_fails_as_asked_for(
+    what: str, where: str, refused: Refused, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt flag is an error like others: who parses stderr must not stumble over it."""
+    variable, value, quoted = {
+        "json": ("ASTER_JSON", "true", "true"),
+        "log-format": ("ASTER_LOG_FORMAT", "json", "'json'"),
+    }[what]
+    flags: tuple[str, ...] = ()
+    if where == "flag":
+        flags = (f"--{what}",) if what == "json" else (f"--{what}={value}",)
+    elif where == "environment":
+        monkeypatch.setenv(variable, value)
+    elif where == "file":
+        save(f"[score]\n{what} = {quoted}\n", "aster.toml")
+    else:
+        save(f"[score]\n{what} = {quoted}\n", "plant.toml")
+        flags = ("--config", "plant.toml")
+    complaint = json.loads(refused(2, "score", "x.csv", *flags, "--no-such-flag"))
+    assert {"error", "exit_code"} <= complaint.keys()
+    assert ("time" in complaint) == (what == "log-format")
+
+
 def test_a_setting_in_the_file_is_seen_without_a_training(aster: Aster, save: Save) -> None:
     """A flag that is a switch works from the file as well."""
     save("[train]\nquiet = true\n", "aster.toml")
