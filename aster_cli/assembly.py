@@ -83,12 +83,13 @@ class Blueprint:
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         stored = own.pop(f"{_NORMAL}windows")
+        remoteness = own.pop(f"{_NORMAL}remoteness")
         whitening = Whitening(*(own.pop(f"{_NORMAL}whitening.{part}") for part in WHITENING))
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
             whitening = whitening.without(absent)
-        normal = NormalWindows(stored, whitening)
+        normal = NormalWindows(stored, whitening, remoteness)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
         return WindowReader(
@@ -130,7 +131,8 @@ def _shapes(made: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Of all arrays; of the stored windows only what one of them is like."""
     arrays = made.weights | ({} if made.adapter is None else made.adapter.weights)
     shapes = {name: array.shape for name, array in arrays.items()}
-    return shapes | {f"{_NORMAL}windows": shapes[f"{_NORMAL}windows"][1:]}
+    stored = (f"{_NORMAL}windows", f"{_NORMAL}remoteness")
+    return shapes | {name: shapes[name][1:] for name in stored}
 
 
 def _unfit(where: str, how: str) -> ModelDirectoryError:

@@ -114,7 +114,7 @@ class Calibration:
 def evidence(readings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """What speaks for an anomaly, from the means over the windows that cover a row.
 
-    The window's reading is a familiarity, the inverse of squared novelty, and its evidence is minus
+    The window's reading is a familiarity, the inverse of squared novelty where it is, and its evidence is minus
     half its logarithm. So the mean over windows is one that a single familiar window holds down,
     which keeps the edges of an anomaly where they are.
     """

@@ -39,7 +39,7 @@ from aster_cli.preparation import (
     fingerprint,
     segments_of,
     split_time,
-    two_valued_sensors,
+    state_sensors,
 )
 from aster_cli.reading import BATCH_WINDOWS
 from aster_cli.reference import reference_table
@@ -145,7 +145,7 @@ def fit_detector(
         return keep(network, normal)
 
     # calibrated before the network sees the rows that it is calibrated on
-    states = two_valued_sensors(series)
+    states = state_sensors(series)
     early = NormalWindows.fit(parts.train, states).to(device)
     reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
     held_out = read_held_out(splits, reader, scaling, schema, config, log.name)

@@ -124,8 +124,8 @@ def drop_empty_sensors(
     return schema, series, tuple(f"sensor {name!r} has no value and is left out" for name in empty)
 
 
-def two_valued_sensors(series: list[Series]) -> NDArray[np.bool_]:
-    """Which sensors have shown two values only, ``(sensor,)``: states and commands.
+def state_sensors(series: list[Series]) -> NDArray[np.bool_]:
+    """Which sensors have shown two values at most, ``(sensor,)``: states and commands.
 
     None is named where no other sensor moves: then they are all that there is to measure.
     """
@@ -133,7 +133,7 @@ def two_valued_sensors(series: list[Series]) -> NDArray[np.bool_]:
         np.concatenate(column) for column in zip(*(one.values.T for one in series), strict=True)
     ]
     values = np.array([len(np.unique(column[~np.isnan(column)])) for column in columns])
-    states: NDArray[np.bool_] = (values == 2) & (values > 2).any()
+    states: NDArray[np.bool_] = (values <= 2) & (values > 2).any()
     return states
 
 

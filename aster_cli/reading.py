@@ -80,7 +80,7 @@ class WindowReader:
         batch = torch.from_numpy(padded).to(self._device)
         knee = torch.ones(self._batch_windows, 1, n_sensors)
         knee[:n, 0] = torch.from_numpy(knees.copy())
-        residual = self._normal.residual(batch)
+        residual, allowance, _ = self._normal.depart(batch)
         novelty = self._normal.whitening(residual)
         expected = batch - residual
         logits = self._network(batch, novelty.together)
@@ -89,7 +89,7 @@ class WindowReader:
         tokens = torch.minimum(logits, whole)
         rows = {
             "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
-            "window": novelty.square().reciprocal().unsqueeze(1).expand(-1, size),
+            "window": (allowance / novelty.square()).unsqueeze(1).expand(-1, size),
         }
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},

@@ -24,6 +24,12 @@ def window_starts(n_rows: int, size: int, stride: int) -> NDArray[np.int64]:
     return np.arange(0, max(n_rows - size + 1, 0), stride, dtype=np.int64)
 
 
+def thinned(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` of these numbers, spread evenly over them."""
+    count = min(most, len(numbers))
+    return numbers[np.linspace(0, len(numbers) - 1, count).round().astype(np.int64)]
+
+
 class TrainingWindows:
     """Every window of several segments, drawn in batches without being copied first.
 
@@ -73,12 +79,15 @@ class TrainingWindows:
 
     def some(self, numbers: NDArray[np.int64], most: int) -> NDArray[np.float32]:
         """Of the windows of these numbers at most `most`, spread evenly over them."""
-        count = min(most, len(numbers))
-        return self.take(numbers[np.linspace(0, len(numbers) - 1, count).round().astype(np.int64)])
+        return self.take(thinned(numbers, most))
+
+    def even_numbers(self, most: int) -> NDArray[np.int64]:
+        """Numbers of at most `most` windows, spread evenly over all."""
+        return thinned(np.arange(len(self)), most)
 
     def evenly(self, most: int) -> NDArray[np.float32]:
-        """At most `most` windows, spread evenly over all."""
-        return self.some(np.arange(len(self)), most)
+        """Copy those windows."""
+        return self.take(self.even_numbers(most))
 
     def blocks(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Cut every machine's time into blocks: the windows inside each, and those well outside it.

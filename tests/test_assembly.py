@@ -63,7 +63,9 @@ def test_normal_windows_are_kept_as_they_are() -> None:
     normal = tiny_normal()
     kept = keep(tiny_network(), normal).weights
     whitening = {f"normal.whitening.{name}": w for name, w in normal.whitening.state_dict().items()}
-    assert {name for name in kept if name.startswith("normal.")} == {"normal.windows", *whitening}
+    arrays = {"normal.windows", "normal.remoteness", *whitening}
+    assert {name for name in kept if name.startswith("normal.")} == arrays
+    np.testing.assert_array_equal(kept["normal.remoteness"], normal.remoteness.numpy())
     np.testing.assert_array_equal(kept["normal.windows"], tiny_windows(40, seed=7).numpy())
     for name, value in whitening.items():
         np.testing.assert_array_equal(kept[name], value.numpy())
@@ -78,7 +80,8 @@ def test_an_absent_sensor_is_measured_in_nothing() -> None:
     read = blueprint().reader(keep(network, normal), np.array([1])).read(windows.numpy(), KNEES)
     stored = tiny_windows(40, seed=7)
     stored[:, :, 1] = 0.0
-    alike = NormalWindows(stored, normal.whitening.without(np.array([1])))
+    whitening = normal.whitening.without(np.array([1]))
+    alike = NormalWindows(stored, whitening, normal.remoteness)
     expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy(), KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(read.rows[name], expected.rows[name])

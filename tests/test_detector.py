@@ -22,7 +22,7 @@ from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError, SchemaMismatchError, UsageError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
-from aster_cli.model.neighbours import BLOCKS, NormalWindows
+from aster_cli.model.neighbours import BLOCKS, STORED_WINDOWS, NormalWindows
 from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import EpochResult, MachineId
 from aster_cli.windows import TrainingWindows
@@ -328,11 +328,9 @@ def test_every_machine_has_a_part_in_every_block(
     learnt: list[TrainingWindows] = []
     fit = NormalWindows.fit
 
-    def spied(
-        windows: TrainingWindows, two_valued: NDArray[np.bool_] | None = None
-    ) -> NormalWindows:
+    def spied(windows: TrainingWindows, states: NDArray[np.bool_] | None = None) -> NormalWindows:
         learnt.append(windows)
-        return fit(windows, two_valued)
+        return fit(windows, states)
 
     monkeypatch.setattr(NormalWindows, "fit", spied)
     interleaved(wave(300, unit="a"), wave(300, seed=1, unit="b")).write_parquet(
@@ -359,18 +357,18 @@ def tiny_reader(normal: NormalWindows) -> WindowReader:
     return WindowReader(tiny_network().eval(), normal, torch.device("cpu"), 64)
 
 
-def readread_blocks(windows: TrainingWindows) -> Readings:
+def blocks_of(windows: TrainingWindows) -> Readings:
     normal = NormalWindows.fit(windows)
     return read_blocks(tiny_reader(normal), normal, windows, STRIDE)
 
 
-def test_every_machine_has_its_share_of_theread_blocks() -> None:
+def test_every_machine_has_its_share_of_the_blocks() -> None:
     """A threshold that rested on one pump's blocks would be that pump's. Half as many windows are
     half the share, but for one window in each block, and no block is left out."""
     segments = [noise(400), noise(200, seed=1), noise(207, seed=2)]
     owners: list[MachineId] = [("a",), ("b",), ("a",)]
     windows = TrainingWindows(segments, WINDOW_SIZE, owners)
-    found = readread_blocks(windows)
+    found = blocks_of(windows)
     share = {("a",): 385 + 192, ("b",): 185}
     assert found.keys() == share.keys()
     for machine, count in share.items():
@@ -387,7 +385,7 @@ def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
     reader = tiny_reader(normal)
     found = read_blocks(reader, normal, windows, STRIDE)[()]
     by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
-    for block in normal.blocks(windows):
+    for block in normal.blocks(windows, STORED_WINDOWS):
         read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]), KNEES)
         for name in READINGS:
             by_hand[name] += np.repeat(read.rows[name].mean(axis=1), STRIDE).tolist()
@@ -400,7 +398,7 @@ def test_a_log_too_short_for_blocks_gives_none() -> None:
     """Its one block is all of it: every window would find itself, and nothing would be novel."""
     windows = TrainingWindows([noise(WINDOW_SIZE + 4)], WINDOW_SIZE)
     assert len(windows) > 0
-    assert readread_blocks(windows) == {}
+    assert blocks_of(windows) == {}
 
 
 def test_what_only_one_block_has_seen_comes_out_novel() -> None:
@@ -412,7 +410,9 @@ def test_what_only_one_block_has_seen_comes_out_novel() -> None:
     windows = TrainingWindows([log], WINDOW_SIZE)
     normal = NormalWindows.fit(windows)
     reader = tiny_reader(normal)
-    starts = np.concatenate([block.inside[::STRIDE] for block in normal.blocks(windows)])
+    starts = np.concatenate(
+        [block.inside[::STRIDE] for block in normal.blocks(windows, STORED_WINDOWS)]
+    )
     within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
     without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
     honest = -np.log(read_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])

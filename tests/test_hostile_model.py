@@ -179,12 +179,21 @@ def not_numbers(model: Path) -> None:
     forge_arrays(model, "weights.safetensors", change)
 
 
+def nowhere_remote(model: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays["normal.remoteness"][0] = 0.0
+
+    forge_arrays(model, "weights.safetensors", change)
+
+
 def without(name: str) -> Forge:
     return lambda model: forge_arrays(model, "weights.safetensors", lambda arrays: arrays.pop(name))
 
 
 SIZES: dict[str, Forge] = {
     "no weight of a sensor": without("normal.whitening.weight"),
+    "no remoteness": without("normal.remoteness"),
+    "a remoteness of nothing": nowhere_remote,
     "width": config("width = 128", "width = 4000000000"),
     "latent width": config("latent_width = 8", "latent_width = 4000000000000"),
     "patch": config("patch_size = 4", "patch_size = 2"),

@@ -22,7 +22,7 @@ from aster_cli.preparation import (
     segments_of,
     skip_incidents,
     split_time,
-    two_valued_sensors,
+    state_sensors,
 )
 from aster_cli.results import LogBatch, Series
 from tests.ragged_logs import prepare, ragged_logs
@@ -49,19 +49,19 @@ def series_of(values: Any, *, time: Any = None, machine: tuple[str, ...] = ()) -
     return Series(machine, numbers, clock, cells[:, None] if cells.ndim == 1 else cells)
 
 
-def test_states_and_commands_are_told_by_their_two_values() -> None:
-    """Over all machines, and a missing cell is no third value. What never moved is no state: that it
-    moves one day is news in full."""
+def test_states_and_commands_are_told_by_two_values_at_most() -> None:
+    """Over all machines, and a missing cell is no third value. What never moved is a state too: a
+    switch that nobody threw."""
     first = series_of([[0.0, 1.5, 7.0, 0.0], [1.0, 2.5, 7.0, NAN], [NAN, 3.5, 7.0, 0.0]])
     second = series_of([[1.0, 1.5, 7.0, 4.0], [0.0, 1.5, 7.0, 4.0]], machine=("b",))
-    assert two_valued_sensors([first]).tolist() == [True, False, False, False]
-    assert two_valued_sensors([first, second]).tolist() == [True, False, False, True]
+    assert state_sensors([first]).tolist() == [True, False, True, True]
+    assert state_sensors([first, second]).tolist() == [True, False, True, True]
 
 
 def test_where_only_states_move_they_are_what_is_measured() -> None:
     """Marked down, all would be marked down alike; nothing else is there to speak."""
     log = series_of([[0.0, 5.0, 1.0], [1.0, 5.0, 1.0], [0.0, 5.0, 2.0]])
-    assert not two_valued_sensors([log]).any()
+    assert not state_sensors([log]).any()
 
 
 def test_a_log_is_collected_by_machine_in_its_order() -> None:

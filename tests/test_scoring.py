@@ -18,7 +18,7 @@ from aster_cli.config import ColumnConfig, ModelConfig, TimeConfig
 from aster_cli.errors import DataError
 from aster_cli.logs import Log, open_log
 from aster_cli.model.aster import build_network
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.neighbours import REMOTENESS_SHARE, NormalWindows
 from aster_cli.model.whitening import Whitening
 from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import LogBatch
@@ -352,6 +352,17 @@ def test_a_token_says_at_most_what_its_window_says(monkeypatch: pytest.MonkeyPat
     read = WindowReader(network, at_rest(), CPU, 4).read(tiny.tiny_windows(2).numpy(), tiny.KNEES)
     by_hand = np.repeat([1.0, -3.0, 1.0, 1.0], tiny.PATCH_SIZE)
     np.testing.assert_array_equal(read.rows["classifier"], [by_hand, by_hand])
+
+
+def test_a_window_reads_as_more_familiar_where_normal_ones_are_remote() -> None:
+    """By hand: all elements are one away, so a familiarity of 1 becomes the allowance."""
+    rest = at_rest()
+    stored = rest.windows.view(-1, tiny.WINDOW_SIZE, tiny.N_SENSORS)
+    remote = NormalWindows(stored, rest.whitening, torch.full((4,), 16.0))
+    windows = np.ones((2, tiny.WINDOW_SIZE, tiny.N_SENSORS), dtype=np.float32)
+    for normal, expected in ((rest, 1.0), (remote, 16.0**REMOTENESS_SHARE)):
+        read = WindowReader(tiny.tiny_network().eval(), normal, CPU, 4).read(windows, tiny.KNEES)
+        np.testing.assert_allclose(read.rows["window"], expected, rtol=1e-5)
 
 
 def test_a_windows_place_in_the_batch_does_not_change_a_bit() -> None:

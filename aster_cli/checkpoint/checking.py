@@ -113,14 +113,13 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
         "normal.whitening.together": (n_sensors, size, size),
         "normal.whitening.weight": (n_sensors,),
     }
+    stored = len(weights.get("normal.windows", ()))
+    _require(stored > 0, "it has no stored windows")
+    shapes |= {"normal.windows": (stored, size, n_sensors), "normal.remoteness": (stored,)}
     for name, shape in shapes.items():
         _require(name in weights and weights[name].shape == shape, f"{name!r} has another shape")
-    stored = weights.get("normal.windows")
-    _require(
-        stored is not None and len(stored) > 0 and stored.shape[1:] == (size, n_sensors),
-        "'normal.windows' has another shape",
-    )
     require_numbers(weights, "float32")
+    _require(bool((weights["normal.remoteness"] > 0).all()), "a remoteness is not above zero")
 
 
 def require_numbers(arrays: Arrays, dtype: str) -> None:

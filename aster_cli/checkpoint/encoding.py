@@ -9,7 +9,7 @@ from aster_cli.calibration import ReadingScale
 from aster_cli.checkpoint.values import Manifest
 from aster_cli.scaling import ScalingTable
 
-FORMAT = 3
+FORMAT = 4
 """Version of the directory's format; another one is refused.
 
 Format 1 measured novelty in two lengths and knew nothing of detectors of single machines.

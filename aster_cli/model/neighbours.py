@@ -4,6 +4,10 @@ Sub-sequence k-nearest neighbours (the strongest simple peer on server logs), wi
 mean of the nearest windows is the *expected* window, and what counts is the residual from it. And the
 residual is measured by what residuals normal windows have *from other stretches of time*, so that
 drift within training is part of normal; see `aster_cli.model.whitening`.
+
+Where the nearest windows are themselves far from all of other times, in a seldom or restless regime,
+a residual says less. So novelty is weighed against how remote they are, as the local outlier factor
+weighs a distance (Breunig, Kriegel, Ng and Sander, 2000), but for a fraction of it only.
 """
 
 from typing import NamedTuple
@@ -14,8 +18,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aster_cli.model.whitening import Novelty, Whitening
-from aster_cli.windows import TrainingWindows
+from aster_cli.model.whitening import SMALLEST_SQUARE, Novelty, Whitening
+from aster_cli.windows import TrainingWindows, thinned
 
 STORED_WINDOWS = 4000
 """At most so many normal windows are kept."""
@@ -27,11 +31,29 @@ BLOCKS = 5
 BLOCK_WINDOWS = 1000
 """At most so many windows of a block give residuals."""
 
-OTHER_WINDOWS = 1000
-"""At most so many windows outside a block are what it is expected from in training."""
+REMOTENESS_SHARE = 0.35
+"""The power of the nearest windows' remoteness that a squared novelty is divided by."""
+
+LEAST_REMOTE = 0.05
+"""Added to every stored window's remoteness: of two regimes that repeat to the bit none is closer."""
 
 BLOCK_CELLS = 1 << 24
 """At most so many cells of a block do: on very wide logs that is fewer windows."""
+
+
+class Departure(NamedTuple):
+    """How windows differ from what the nearest stored ones expect.
+
+    Attributes:
+        residual: The window less the mean of its nearest stored ones, in scaled units.
+        allowance: What its squared novelty is to be divided by: above 1 where the nearest windows are
+            more remote than the median one.
+        distance: Mean square distance to the nearest stored windows.
+    """
+
+    residual: Float[Tensor, "batch time sensor"]
+    allowance: Float[Tensor, " batch"]
+    distance: Float[Tensor, " batch"]
 
 
 class NormalWindows(nn.Module):
@@ -43,62 +65,113 @@ class NormalWindows(nn.Module):
     Args:
         windows: What is normal, in scaled units.
         whitening: Turns residuals into novelty.
+        remoteness: Each one's distance to the nearest of other times, squared, in medians of that;
+            all alike if None.
     """
 
     windows: Tensor
     squared_norms: Tensor
+    remoteness: Tensor
 
-    def __init__(self, windows: Float[Tensor, "stored time sensor"], whitening: Whitening) -> None:
+    def __init__(
+        self,
+        windows: Float[Tensor, "stored time sensor"],
+        whitening: Whitening,
+        remoteness: Float[Tensor, " stored"] | None = None,
+    ) -> None:
         super().__init__()
         flat = windows.flatten(1).contiguous()
         self.register_buffer("windows", flat)
         self.register_buffer("squared_norms", flat.square().sum(dim=1), persistent=False)
+        self.register_buffer(
+            "remoteness", torch.ones(len(flat)) if remoteness is None else remoteness
+        )
         self.whitening = whitening
 
     @classmethod
     def fit(
-        cls, windows: TrainingWindows, two_valued: NDArray[np.bool_] | None = None
+        cls, windows: TrainingWindows, states: NDArray[np.bool_] | None = None
     ) -> "NormalWindows":
-        """Store windows spread evenly over the log, and learn the residuals of its blocks.
+        """Store windows spread evenly over the log, and learn what is usual between its blocks.
 
         Args:
             windows: Of the log.
-            two_valued: See `Whitening.fit`.
+            states: See `Whitening.fit`.
         """
-        stored = torch.from_numpy(windows.evenly(STORED_WINDOWS))
+        numbers = windows.even_numbers(STORED_WINDOWS)
+        stored = torch.from_numpy(windows.take(numbers))
         _, size, n_sensors = stored.shape
         plain = Whitening.plain(size, n_sensors)
         n_asked = min(BLOCK_WINDOWS, max(1, BLOCK_CELLS // (size * n_sensors)))
         residuals = []
+        distances = torch.full((len(stored),), torch.nan)
         for inside, outside in windows.blocks(BLOCKS):
             others = cls(torch.from_numpy(windows.some(outside, STORED_WINDOWS)), plain)
             residuals.append(others.residual(torch.from_numpy(windows.some(inside, n_asked))))
+            own = np.flatnonzero(np.isin(numbers, inside))
+            for part in np.array_split(own, max(1, len(own) // n_asked)):
+                distances[part] = others.depart(stored[part]).distance
         # a log too short for blocks tells nothing of residuals: they count as they are
-        whitening = Whitening.fit(torch.cat(residuals), two_valued) if residuals else plain
-        return cls(stored, whitening)
+        whitening = Whitening.fit(torch.cat(residuals), states) if residuals else plain
+        return cls(stored, whitening, _remoteness(distances, size * n_sensors))
 
-    def blocks(self, windows: TrainingWindows) -> list["Block"]:
-        """The log's blocks, each with what the others expect; one of all, where it is too short."""
-        return [
-            Block(inside, NormalWindows(torch.from_numpy(others), self.whitening))
-            for inside, outside in windows.blocks(BLOCKS)
-            for others in [windows.some(outside, OTHER_WINDOWS)]
-        ] or [Block(np.arange(len(windows)), self)]
+    def blocks(self, windows: TrainingWindows, most: int) -> list["Block"]:
+        """The log's blocks, each with what the others expect; one of all, where it is too short.
+
+        Args:
+            windows: Those that these were fitted on.
+            most: At most so many stored windows are what a block is expected from.
+        """
+        numbers = windows.even_numbers(STORED_WINDOWS)
+        size, n_sensors = self.whitening.alone.shape[1], len(self.whitening.sensors)
+        blocks = []
+        for inside, outside in windows.blocks(BLOCKS):
+            others = np.flatnonzero(np.isin(numbers, outside))
+            kept = torch.from_numpy(thinned(others, most)).to(self.windows.device)
+            stored = self.windows[kept].view(-1, size, n_sensors)
+            blocks.append(
+                Block(inside, NormalWindows(stored, self.whitening, self.remoteness[kept]))
+            )
+        return blocks or [Block(np.arange(len(windows)), self)]
+
+    def depart(self, window: Float[Tensor, "batch time sensor"]) -> Departure:
+        """Compare windows with their nearest stored ones."""
+        flat = window.flatten(1)
+        squared = self.squared_norms - 2.0 * (flat @ self.windows.T)
+        k = min(NEIGHBOURS, len(self.windows))
+        found = squared.topk(k, dim=1, largest=False)
+        expected = self.windows[found.indices].mean(dim=1)
+        remoteness = self.remoteness[found.indices].log().mean(dim=1).exp()
+        distance = (found.values + flat.square().sum(dim=1, keepdim=True)).clamp_min(0.0)
+        return Departure(
+            (flat - expected).view_as(window), remoteness**REMOTENESS_SHARE, distance.mean(dim=1)
+        )
 
     def residual(
         self, window: Float[Tensor, "batch time sensor"]
     ) -> Float[Tensor, "batch time sensor"]:
         """Return the window less the mean of its nearest stored ones, in scaled units."""
-        flat = window.flatten(1)
-        squared = self.squared_norms - 2.0 * (flat @ self.windows.T)
-        k = min(NEIGHBOURS, len(self.windows))
-        nearest = squared.topk(k, dim=1, largest=False).indices
-        return (flat - self.windows[nearest].mean(dim=1)).view_as(window)
+        return self.depart(window).residual
 
     def novelty(self, window: Float[Tensor, "batch time sensor"]) -> Novelty:
         """Return the whitened residual: in units of how new normal windows are."""
         novelty: Novelty = self.whitening(self.residual(window))
         return novelty
+
+
+def _remoteness(distances: Float[Tensor, " stored"], cells: int) -> Float[Tensor, " stored"]:
+    """Squared distances in medians of them, and `LEAST_REMOTE`; 1 where none is known.
+
+    Args:
+        distances: NaN where there is no other time to be far from.
+        cells: Of a window.
+    """
+    unknown = distances.isnan()
+    if unknown.all():
+        return torch.ones_like(distances)
+    median = distances[~unknown].median().clamp_min(SMALLEST_SQUARE * cells)
+    relative = (distances / median + LEAST_REMOTE) / (1.0 + LEAST_REMOTE)
+    return relative.where(~unknown, 1.0)
 
 
 class Block(NamedTuple):

@@ -10,8 +10,8 @@ geometric mean counts:
   that no normal window takes counts much;
 * every sensor *alone*, whitened over rows only.
 
-A sensor that has shown two values only is a state or a command. It says in which regime the others
-are, and how often it is switched is no measure of how new that is: it counts less.
+A sensor that has shown no more than two values is a state or a command. It says in which regime the
+others are, and how often it is switched is no measure of how new that is: it counts less.
 """
 
 from typing import NamedTuple
@@ -28,8 +28,8 @@ DIAGONAL, ISOTROPIC = 0.02, 0.3
 ROW_SHARE, LEVEL_SHARE = 0.1, 0.1
 """How much of a sensor's mean variance, and of that of all sensors, is added over rows."""
 
-TWO_VALUED_WEIGHT = 0.5
-"""Of the whitened residual of a sensor that has shown two values only."""
+STATE_WEIGHT = 0.35
+"""Of the whitened residual of a sensor that has shown two values at most."""
 
 SMALLEST_SQUARE = 1e-4
 """Of residuals, in squared scaled units: sensors at rest give none of their own."""
@@ -89,19 +89,19 @@ class Whitening(nn.Module):
     def fit(
         cls,
         residuals: Float[Tensor, "window time sensor"],
-        two_valued: NDArray[np.bool_] | None = None,
+        states: NDArray[np.bool_] | None = None,
     ) -> "Whitening":
         """Learn what is usual from the residuals of normal windows.
 
         Args:
             residuals: From what other stretches of time expect.
-            two_valued: ``(sensor,)`` those that have shown two values only; None where none has.
+            states: ``(sensor,)`` those that have shown two values at most; None where none has.
         """
         sensors = _among_sensors(residuals)
         gain = float(sensors.square().sum(dim=0).mean())
         weight = torch.ones(residuals.shape[2])
-        if two_valued is not None:
-            weight[torch.from_numpy(two_valued)] = TWO_VALUED_WEIGHT
+        if states is not None:
+            weight[torch.from_numpy(states)] = STATE_WEIGHT
         return cls(
             sensors,
             _over_rows(residuals @ sensors, SMALLEST_SQUARE * gain),

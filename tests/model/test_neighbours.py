@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli.model import neighbours
-from aster_cli.model.neighbours import NEIGHBOURS, NormalWindows
+from aster_cli.model.neighbours import NEIGHBOURS, REMOTENESS_SHARE, NormalWindows
 from aster_cli.model.whitening import Whitening
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_windows
@@ -52,10 +52,48 @@ def test_without_whitening_the_unit_is_one_scaled_unit() -> None:
     assert length(NormalWindows(stored, PLAIN), stored[:1] + 2.0).item() == 2.0
 
 
-def test_only_windows_and_whitening_are_kept() -> None:
-    """Norms follow from them; stored twice they could disagree."""
+def test_the_allowance_is_a_power_of_the_nearest_ones_remoteness() -> None:
+    """By hand: of two groups far apart each window meets its own, whose geometric mean is 4 and 1."""
+    near = torch.zeros(NEIGHBOURS, WINDOW_SIZE, N_SENSORS)
+    remoteness = torch.tensor([2.0, 8.0] * (NEIGHBOURS // 2) + [1.0] * NEIGHBOURS)
+    normal = NormalWindows(torch.cat((near, near + 10.0)), PLAIN, remoteness)
+    allowance = normal.depart(torch.cat((near[:1] + 1.0, near[:1] + 9.0))).allowance
+    torch.testing.assert_close(allowance, torch.tensor([4.0**REMOTENESS_SHARE, 1.0]))
+
+
+def test_distances_are_mean_squares_to_the_nearest() -> None:
+    """By hand: every element is two away."""
+    stored = torch.zeros(NEIGHBOURS, WINDOW_SIZE, N_SENSORS)
+    found = NormalWindows(torch.cat((stored, stored + 50.0)), PLAIN).depart(stored[:1] + 2.0)
+    assert found.distance.item() == pytest.approx(4.0 * WINDOW_SIZE * N_SENSORS)
+
+
+def test_a_restless_regime_is_more_remote_than_a_calm_one() -> None:
+    """Every block has both, so it is the regime that sets them apart: what it repeats badly in other
+    times, a residual says less of. The median window is 1 away."""
+    rows = noise(600, (0.1, 0.1, 0.1))
+    restless = np.arange(600) % 60 < 30
+    rows[restless] = 5.0 + 10.0 * rows[restless]
+    windows = log(rows)
+    normal = NormalWindows.fit(windows)
+    starts = np.arange(len(windows)) % 60
+    inside = starts < 30 - WINDOW_SIZE, (starts >= 30) & (starts < 60 - WINDOW_SIZE)
+    remote, close = (normal.remoteness[torch.from_numpy(mask)] for mask in inside)
+    assert remote.min() > close.max()
+    assert normal.remoteness.median().item() == pytest.approx(1.0)
+
+
+def test_a_log_that_repeats_to_the_bit_leaves_no_window_more_remote_than_others() -> None:
+    """Nothing is far from anything: a division by it would call every window infinitely new."""
+    windows = log(np.tile(noise(20, (1.0, 1.0, 1.0)), (30, 1)))
+    least, most = NormalWindows.fit(windows).remoteness.aminmax()
+    assert most < 1.1 * least  # but for rounding
+
+
+def test_what_follows_from_windows_is_not_kept() -> None:
+    """Norms do; stored twice they could disagree."""
     kept = set(NormalWindows(tiny_windows(4), PLAIN).state_dict())
-    assert kept == {"windows", *(f"whitening.{part}" for part in PLAIN.state_dict())}
+    assert kept == {"windows", "remoteness", *(f"whitening.{part}" for part in PLAIN.state_dict())}
 
 
 def test_a_drift_within_the_log_is_part_of_normal() -> None:
@@ -91,9 +129,9 @@ def test_very_wide_logs_give_fewer_windows_of_a_block(monkeypatch: pytest.Monkey
     asked: list[int] = []
     fit = Whitening.fit
 
-    def counted(residuals: Tensor, two_valued: NDArray[np.bool_] | None) -> Whitening:
+    def counted(residuals: Tensor, states: NDArray[np.bool_] | None) -> Whitening:
         asked.append(len(residuals))
-        return fit(residuals, two_valued)
+        return fit(residuals, states)
 
     monkeypatch.setattr(Whitening, "fit", counted)
     windows = log(noise(400, (1.0, 1.0, 1.0)))
@@ -114,24 +152,26 @@ def test_a_log_too_short_for_blocks_is_one_block() -> None:
     """It trains too: on all its windows, judged against all that is stored."""
     windows = log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0)))
     normal = NormalWindows.fit(windows)
-    (block,) = normal.blocks(windows)
+    (block,) = normal.blocks(windows, 1000)
     assert block.inside.tolist() == list(range(len(windows)))
     assert block.others is normal
 
 
-def test_a_block_is_expected_from_windows_outside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of its own time would show the classifier no drift. At most so many are kept, and
-    the length is that of the whole log."""
-    monkeypatch.setattr(neighbours, "OTHER_WINDOWS", 7)
+def test_a_block_is_expected_from_windows_outside_it() -> None:
+    """Windows of its own time would show the classifier no drift. At most so many are kept, each as
+    remote as it is in the whole log, and the length is that of the whole log."""
     windows = log(noise(400, (1.0, 1.0, 1.0)))
     normal = NormalWindows.fit(windows)
-    blocks = normal.blocks(windows)
+    blocks = normal.blocks(windows, 7)
     inside = [number for block in blocks for number in block.inside.tolist()]
     assert inside == list(range(len(windows)))
     for block in blocks:
         own = {*windows.take(block.inside).ravel().tolist()}
         assert not own & {*block.others.windows.ravel().tolist()}
         assert len(block.others.windows) == 7
+        for window, remote in zip(block.others.windows, block.others.remoteness, strict=True):
+            (same,) = torch.nonzero((normal.windows == window).all(dim=1)).flatten()
+            assert remote == normal.remoteness[same]
         assert block.others.whitening is normal.whitening
 
 
@@ -139,7 +179,7 @@ def test_a_block_is_expected_from_windows_outside_it(monkeypatch: pytest.MonkeyP
 def test_normal_windows_of_another_time_have_a_novelty_of_about_one(deviation: float) -> None:
     """Radii of pseudo-anomalies are counted in it, whatever a sensor's own unit is."""
     windows = log(noise(600, (deviation, 2.0 * deviation, deviation)))
-    for block in NormalWindows.fit(windows).blocks(windows):
+    for block in NormalWindows.fit(windows).blocks(windows, 1000):
         lengths = length(block.others, torch.from_numpy(windows.take(block.inside)))
         assert lengths.mean().item() == pytest.approx(1.0, abs=0.2)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aster_cli.model.whitening import SMALLEST_SQUARE, TWO_VALUED_WEIGHT, Novelty, Whitening
+from aster_cli.model.whitening import SMALLEST_SQUARE, STATE_WEIGHT, Novelty, Whitening
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_residuals
 
 FITTED = Whitening.fit(tiny_residuals())
@@ -104,13 +104,13 @@ def test_together_is_alone_once_sensors_are_whitened() -> None:
     torch.testing.assert_close(FITTED(residuals).together, second(white).alone)
 
 
-def test_a_sensor_of_two_values_counts_less_in_every_length() -> None:
+def test_a_state_counts_less_in_every_length() -> None:
     """A command is switched now and then; how seldom is no measure of how odd that is. The others
     keep what they count."""
     residuals = tiny_residuals()
     marked = Whitening.fit(residuals, np.array([False, True, False]))(residuals)
     for part, whole in zip(marked, FITTED(residuals), strict=True):
-        torch.testing.assert_close(part[:, :, 1], TWO_VALUED_WEIGHT * whole[:, :, 1])
+        torch.testing.assert_close(part[:, :, 1], STATE_WEIGHT * whole[:, :, 1])
         torch.testing.assert_close(part[:, :, ::2], whole[:, :, ::2])
 
 
