@@ -25,8 +25,21 @@ JUDGES = tuple(
 )
 """What decides the figures of every method."""
 
-APART = {"cli", "render", "inspection", "evaluation", "checkpoint", "logs"}
-APART_FILES = {"__main__.py", "errors.py", "events.py"}
+APART = {"cli", "render", "inspection", "evaluation", "checkpoint", "logs", "report"}
+APART_FILES = {
+    f"{name}.py"
+    for name in ("__main__", "alerts", "attribution", "confined", "drift", "errors", "events")
+    + (
+        "incremental",
+        "locks",
+        "plain",
+        "reference",
+        "relabelling",
+        "snapshots",
+        "sparklines",
+        "state",
+    )
+}
 """Rooms and files of aster that decide no score; whatever is not named here does."""
 
 
