@@ -27,18 +27,9 @@ JUDGES = tuple(
 
 APART = {"cli", "render", "inspection", "evaluation", "checkpoint", "logs", "report"}
 APART_FILES = {
-    f"{name}.py"
-    for name in ("__main__", "alerts", "attribution", "confined", "drift", "errors", "events")
-    + (
-        "incremental",
-        "locks",
-        "plain",
-        "reference",
-        "relabelling",
-        "snapshots",
-        "sparklines",
-        "state",
-    )
+    *("__main__.py", "alerts.py", "attribution.py", "confined.py", "drift.py", "errors.py"),
+    *("events.py", "incremental.py", "locks.py", "plain.py", "reference.py", "relabelling.py"),
+    *("snapshots.py", "sparklines.py", "state.py"),
 }
 """Rooms and files of aster that decide no score; whatever is not named here does."""
 
