@@ -10,7 +10,7 @@ from aster_cli.calibration import Calibration, ReadingScale, ScoreTable, evidenc
 from aster_cli.checkpoint import ModelSchema
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError
-from aster_cli.model.neighbours import BLOCK_WINDOWS, STORED_WINDOWS, NormalWindows
+from aster_cli.model.neighbours import BLOCK_WINDOWS, NormalWindows
 from aster_cli.preparation import FEWEST_WINDOWS, Split
 from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import FloatArray, MachineId
@@ -87,7 +87,7 @@ def read_blocks(
     The end of a log, which is held out, need not have seen all that its normal rows do. Blocks have,
     and what is new in one to all others is an honest novelty. A window stands for its share of rows.
     """
-    blocks = normal.blocks(windows, STORED_WINDOWS)
+    blocks = normal.blocks(windows)
     found: dict[MachineId, dict[str, list[float]]] = {}
     for block in blocks if len(blocks) > 1 else []:
         n = min(len(block.inside[::stride]), BLOCK_WINDOWS)

@@ -23,7 +23,6 @@ BETA = 0.01
 EPOCHS = 12
 PATIENCE = 4
 HELD_OUT_WINDOWS = 128
-OTHER_WINDOWS = 1000  # stored ones outside a block, that its windows are expected from
 WARM_UP = 0.1  # of the steps
 
 
@@ -116,10 +115,7 @@ def train(
         )
         return found
 
-    blocks = [
-        Block(block.inside, block.others.to(device))
-        for block in normal.blocks(windows, OTHER_WINDOWS)
-    ]
+    blocks = [Block(block.inside, block.others.to(device)) for block in normal.blocks(windows)]
     ends = np.linspace(0, schedule.steps, min(EPOCHS, schedule.steps) + 1).round().astype(int)[1:]
     for epoch, end in enumerate(ends.tolist()[done:], start=done + 1):
         if watched is not None and epoch - 1 - best_epoch >= PATIENCE:

@@ -22,7 +22,7 @@ from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError, SchemaMismatchError, UsageError
 from aster_cli.model.backbone import LanguageModelBackbone, merge_lora
-from aster_cli.model.neighbours import BLOCKS, STORED_WINDOWS, NormalWindows
+from aster_cli.model.neighbours import BLOCKS, NormalWindows
 from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import EpochResult, MachineId
 from aster_cli.windows import TrainingWindows
@@ -385,7 +385,7 @@ def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
     reader = tiny_reader(normal)
     found = read_blocks(reader, normal, windows, STRIDE)[()]
     by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
-    for block in normal.blocks(windows, STORED_WINDOWS):
+    for block in normal.blocks(windows):
         read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]), KNEES)
         for name in READINGS:
             by_hand[name] += np.repeat(read.rows[name].mean(axis=1), STRIDE).tolist()
@@ -410,9 +410,7 @@ def test_what_only_one_block_has_seen_comes_out_novel() -> None:
     windows = TrainingWindows([log], WINDOW_SIZE)
     normal = NormalWindows.fit(windows)
     reader = tiny_reader(normal)
-    starts = np.concatenate(
-        [block.inside[::STRIDE] for block in normal.blocks(windows, STORED_WINDOWS)]
-    )
+    starts = np.concatenate([block.inside[::STRIDE] for block in normal.blocks(windows)])
     within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
     without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
     honest = -np.log(read_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])

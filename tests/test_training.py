@@ -157,7 +157,7 @@ def test_a_batch_is_of_one_stretch_of_time_and_judged_against_the_others(
 ) -> None:
     """A window among its own neighbours in time is never new, and drift would not be normal."""
     run(schedule(), HELD_OUT.none())
-    stretches = [LOG.take(block.inside) for block in NORMAL.blocks(LOG, 1)]
+    stretches = [LOG.take(block.inside) for block in NORMAL.blocks(LOG)]
     learnt_from = set()
     for _, batch, normal in judged:
         windows = {window.tobytes() for window in batch.numpy()}

@@ -37,6 +37,9 @@ REMOTENESS_SHARE = 0.35
 LEAST_REMOTE = 0.05
 """Added to every stored window's remoteness: of two regimes that repeat to the bit none is closer."""
 
+OTHER_WINDOWS = 1000
+"""At most so many stored windows are what a block is expected from in training and calibration."""
+
 BLOCK_CELLS = 1 << 24
 """At most so many cells of a block do: on very wide logs that is fewer windows."""
 
@@ -115,19 +118,18 @@ class NormalWindows(nn.Module):
         whitening = Whitening.fit(torch.cat(residuals), states) if residuals else plain
         return cls(stored, whitening, _remoteness(distances, size * n_sensors))
 
-    def blocks(self, windows: TrainingWindows, most: int) -> list["Block"]:
+    def blocks(self, windows: TrainingWindows) -> list["Block"]:
         """The log's blocks, each with what the others expect; one of all, where it is too short.
 
         Args:
             windows: Those that these were fitted on.
-            most: At most so many stored windows are what a block is expected from.
         """
         numbers = windows.even_numbers(STORED_WINDOWS)
         size, n_sensors = self.whitening.alone.shape[1], len(self.whitening.sensors)
         blocks = []
         for inside, outside in windows.blocks(BLOCKS):
             others = np.flatnonzero(np.isin(numbers, outside))
-            kept = torch.from_numpy(thinned(others, most)).to(self.windows.device)
+            kept = torch.from_numpy(thinned(others, OTHER_WINDOWS)).to(self.windows.device)
             stored = self.windows[kept].view(-1, size, n_sensors)
             blocks.append(
                 Block(inside, NormalWindows(stored, self.whitening, self.remoteness[kept]))

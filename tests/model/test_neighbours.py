@@ -152,17 +152,18 @@ def test_a_log_too_short_for_blocks_is_one_block() -> None:
     """It trains too: on all its windows, judged against all that is stored."""
     windows = log(noise(WINDOW_SIZE + 4, (1.0, 1.0, 1.0)))
     normal = NormalWindows.fit(windows)
-    (block,) = normal.blocks(windows, 1000)
+    (block,) = normal.blocks(windows)
     assert block.inside.tolist() == list(range(len(windows)))
     assert block.others is normal
 
 
-def test_a_block_is_expected_from_windows_outside_it() -> None:
+def test_a_block_is_expected_from_windows_outside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of its own time would show the classifier no drift. At most so many are kept, each as
     remote as it is in the whole log, and the length is that of the whole log."""
+    monkeypatch.setattr(neighbours, "OTHER_WINDOWS", 7)
     windows = log(noise(400, (1.0, 1.0, 1.0)))
     normal = NormalWindows.fit(windows)
-    blocks = normal.blocks(windows, 7)
+    blocks = normal.blocks(windows)
     inside = [number for block in blocks for number in block.inside.tolist()]
     assert inside == list(range(len(windows)))
     for block in blocks:
@@ -179,7 +180,7 @@ def test_a_block_is_expected_from_windows_outside_it() -> None:
 def test_normal_windows_of_another_time_have_a_novelty_of_about_one(deviation: float) -> None:
     """Radii of pseudo-anomalies are counted in it, whatever a sensor's own unit is."""
     windows = log(noise(600, (deviation, 2.0 * deviation, deviation)))
-    for block in NormalWindows.fit(windows).blocks(windows, 1000):
+    for block in NormalWindows.fit(windows).blocks(windows):
         lengths = length(block.others, torch.from_numpy(windows.take(block.inside)))
         assert lengths.mean().item() == pytest.approx(1.0, abs=0.2)
 
