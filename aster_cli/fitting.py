@@ -108,6 +108,7 @@ def fit_detector(
         batch_windows=BATCH_WINDOWS,
         precision=resolve_precision(config.training.precision, device),
         threads=torch.get_num_threads(),
+        device="cuda" if device.type == "cuda" else "cpu",
     )
     blueprint = Blueprint(config.model, len(schema.log.sensors), log.backbone, scoring, device)
     torch.manual_seed(config.training.seed)
@@ -163,7 +164,7 @@ def fit_detector(
             parts,
             calibration,
             epochs,
-            log.notes,
+            (*log.notes, *_short_memory(config.training.batch_size, epochs, device)),
         ),
         reference=reference_table(series, schema.log.sensors),
         scaling=scaling,
@@ -171,7 +172,7 @@ def fit_detector(
         backbone=log.backbone,
         adapter=trained.adapter,
         weights=trained.weights,
-        scoring=scoring,
+        scoring=msgspec.structs.replace(scoring, batch_windows=reader.batch_windows),
         log_name=log.name,
         fingerprint=fingerprint(series),
     )
@@ -285,6 +286,17 @@ def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
         reversal_from=1.0 if again else 0.0,
         seed=config.training.seed,
     )
+
+
+def _short_memory(batch: int, epochs: list[EpochRecord], device: torch.device) -> list[str]:
+    """Say that batches were learnt from piece by piece, if they were."""
+    fewest = min(one.at_once or batch for one in epochs)
+    if fewest == batch:
+        return []
+    return [
+        f"the memory of {device} does not hold the {batch} windows of a step: they were taken "
+        f"{fewest} at a time"
+    ]
 
 
 def _record(

@@ -6,7 +6,9 @@ However many machines have one, few networks are in memory at a time.
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aster_cli.assembly import Blueprint, Trained, require_alike
@@ -55,6 +57,7 @@ class DetectorJudges(Judges):
         # not `lru_cache`: over a method it is a circle, and networks would wait for the collector
         self._readers: OrderedDict[MachineId, WindowReader] = OrderedDict()
         self._most_readers = networks_in(MEMORY, pooled)
+        self._fewest = blueprint.scoring.batch_windows  # at once, of readers that are gone
         self._measures: dict[MachineId, _Measures] = {}
         self._sensors = pooled.schema.log.sensors
         self._pooled_measures = _Measures(
@@ -80,7 +83,8 @@ class DetectorJudges(Judges):
             require_alike(own, self._pooled, str(self._detectors.path(machine)))
             self._readers[machine] = self._built(own)
             if len(self._readers) > self._most_readers:
-                self._readers.popitem(last=False)
+                _, gone = self._readers.popitem(last=False)
+                self._fewest = min(self._fewest, gone.batch_windows)
         self._readers.move_to_end(machine)
         return self._readers[machine]
 
@@ -95,6 +99,23 @@ class DetectorJudges(Judges):
     def ranges(self, machine: MachineId) -> SensorRanges:
         """How far sensors ranged in training."""
         return self._of(machine).ranges
+
+    def notes(self) -> list[str]:
+        """Say what was not as when the model was calibrated, if anything was."""
+        recorded = self._blueprint.scoring
+        readers = (self._pooled_reader, *self._readers.values())
+        here = msgspec.structs.replace(
+            recorded,
+            batch_windows=min(self._fewest, *(reader.batch_windows for reader in readers)),
+            threads=torch.get_num_threads(),
+            device="cuda" if self._blueprint.device.type == "cuda" else "cpu",
+        )
+        if here == recorded:
+            return []
+        return [
+            f"scored in {here}, not in {recorded} as the model was calibrated: scores may differ in "
+            "their last digits"
+        ]
 
     def _has_own(self, machine: MachineId) -> bool:
         return self._detectors is not None and machine in self._detectors

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.device import halved, to_device
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.streams import WindowReadings
 
@@ -28,6 +29,9 @@ class WindowReader:
         normal: The stored normal windows, on `device`.
         device: Where both live.
         batch_windows: Windows of a batch, as the model has it recorded.
+
+    Attributes:
+        batch_windows: The same, or fewer since the device's memory did not hold so many.
     """
 
     def __init__(
@@ -40,12 +44,12 @@ class WindowReader:
         self._network = network
         self._normal = normal
         self._device = device
-        self._batch_windows = batch_windows
+        self.batch_windows = batch_windows
 
     def against(self, normal: NormalWindows) -> "WindowReader":
         """The same network with other stored windows."""
         return WindowReader(
-            self._network, normal.to(self._device), self._device, self._batch_windows
+            self._network, normal.to(self._device), self._device, self.batch_windows
         )
 
     def read(self, windows: NDArray[np.float32], knees: NDArray[np.float32]) -> WindowReadings:
@@ -55,13 +59,22 @@ class WindowReader:
             windows: ``(window, size, sensor)`` in scaled units.
             knees: Where their machines' sensors are compressed, ``(window, sensor)``, or ``(sensor,)``
                 where all are of one machine.
+
+        Raises:
+            UsageError: The device's memory does not hold a single window.
         """
         n, _, n_sensors = windows.shape
         knees = np.broadcast_to(knees, (n, n_sensors))
-        batches = [
-            slice(start, start + self._batch_windows) for start in range(0, n, self._batch_windows)
-        ]
-        parts = [self._read_batch(windows[batch], knees[batch]) for batch in batches]
+        parts: list[WindowReadings] = []
+        start = 0
+        while start < n:
+            batch = slice(start, start + self.batch_windows)
+            try:
+                parts.append(self._read_batch(windows[batch], knees[batch]))
+            except torch.OutOfMemoryError:
+                self.batch_windows = halved(self.batch_windows, self._device)
+            else:
+                start = batch.stop
         if not parts:
             return no_readings(windows)
         return WindowReadings(
@@ -75,11 +88,11 @@ class WindowReader:
         self, windows: NDArray[np.float32], knees: NDArray[np.float32]
     ) -> WindowReadings:
         n, size, n_sensors = windows.shape
-        padded = np.zeros((self._batch_windows, size, n_sensors), dtype=np.float32)
+        padded = np.zeros((self.batch_windows, size, n_sensors), dtype=np.float32)
         padded[:n] = windows
-        batch = torch.from_numpy(padded).to(self._device)
-        knee = torch.ones(self._batch_windows, 1, n_sensors)
-        knee[:n, 0] = torch.from_numpy(knees.copy())
+        knee = np.ones((self.batch_windows, 1, n_sensors), dtype=np.float32)
+        knee[:n, 0] = knees
+        batch, bends = to_device(padded, self._device), to_device(knee, self._device)
         residual, allowance, _ = self._normal.depart(batch)
         novelty = self._normal.whitening(residual)
         expected = batch - residual
@@ -94,7 +107,7 @@ class WindowReader:
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},
             _numpy(expected[:n]),
-            _numpy(self._departures(batch, expected, knee.to(self._device))[:n]),
+            _numpy(self._departures(batch, expected, bends)[:n]),
         )
 
     def _departures(

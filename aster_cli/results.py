@@ -180,6 +180,8 @@ class EpochResult:
         held_out: Every term by name on held-out windows; empty where there are none.
         separation: AUC-ROC of the classifier between real and pseudo-anomalous tokens of held-out
             windows; None where there are none.
+        at_once: Windows that were in the device's memory at once; fewer than a batch where it does not
+            hold one.
     """
 
     epoch: int
@@ -188,3 +190,4 @@ class EpochResult:
     losses: dict[str, float]
     held_out: dict[str, float]
     separation: float | None
+    at_once: int

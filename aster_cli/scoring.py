@@ -54,6 +54,10 @@ class Judges(ABC):
     def ranges(self, machine: MachineId) -> SensorRanges:
         """How far sensors ranged in training."""
 
+    @abstractmethod
+    def notes(self) -> list[str]:
+        """Say what was not as when the model was calibrated, if anything was."""
+
 
 @dataclass(slots=True)
 class ScoreSummary:
@@ -128,6 +132,10 @@ class LogScorer:
         """The clock of every machine's newest row."""
         seen = {machine: watch.newest for machine, watch in self._watches.items()}
         return {machine: time for machine, time in seen.items() if time is not None}
+
+    def notes(self) -> list[str]:
+        """Say what was not as when the model was calibrated; all is known when tables have ended."""
+        return self._judges.notes()
 
     def tables(self) -> Iterator[pl.DataFrame]:
         """Yield score rows in the input's order; `summary` is complete when they have ended.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork
+from aster_cli.model.device import halved, to_device
 from aster_cli.model.gradient_reversal import reversal_schedule
 from aster_cli.model.neighbours import Block, NormalWindows
 from aster_cli.results import EpochResult, Snapshot
@@ -72,7 +73,7 @@ def train(
         since: Where an earlier call with the same arguments stood; None begins.
 
     Raises:
-        UsageError: A loss is not a finite number.
+        UsageError: A loss is not a finite number, or the device has no memory for a window.
     """
     torch.manual_seed(schedule.seed)
     draw = np.random.default_rng(schedule.seed)
@@ -88,8 +89,9 @@ def train(
     watched = torch.from_numpy(held_out.evenly(HELD_OUT_WINDOWS)) if len(held_out) else None
     best_loss, best_epoch, best = float("inf"), 0, dict[str, Tensor]()
     done = step = 0
+    at_once = schedule.batch_size
     if since is not None:
-        done, step = since["epoch"], since["step"]
+        done, step, at_once = since["epoch"], since["step"], since["at_once"]
         best_loss, best_epoch = since["best_loss"], since["best_epoch"]
         best = _tensors(since["best"])
         network.load_state_dict(_tensors(since["weights"]), strict=False)
@@ -103,6 +105,7 @@ def train(
             {
                 "epoch": epoch,
                 "step": step,
+                "at_once": at_once,
                 "best_loss": best_loss,
                 "best_epoch": best_epoch,
                 "best": best,
@@ -130,15 +133,19 @@ def train(
                 schedule.reversal_strength,
             )
             inside, others = blocks[step % len(blocks)]
-            batch = torch.from_numpy(windows.take(draw.choice(inside, schedule.batch_size)))
-            terms = network.compare(batch.to(device), others, strength).terms
-            optimiser.zero_grad()
-            terms.total(BETA).backward()  # type: ignore[no-untyped-call]
+            batch = to_device(windows.take(draw.choice(inside, schedule.batch_size)), device)
+            terms = None
+            while terms is None:
+                optimiser.zero_grad()
+                try:
+                    terms = _learn(network, batch, others, strength, at_once)
+                except torch.OutOfMemoryError:
+                    at_once = halved(at_once, device)
             torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
             optimiser.step()
             warming.step()
             step += 1
-            for name, value in terms.detached().items():
+            for name, value in terms.items():
                 sums[name] += value
         losses = {name: value / (step - first) for name, value in sums.items()}
         _require_finite(losses)
@@ -150,10 +157,25 @@ def train(
             elbo += BETA * checked["kl"]
             if elbo < best_loss:
                 best_loss, best_epoch, best = elbo, epoch, _copy(network, trained)
-        yield EpochResult(epoch, step, strength, losses, checked, separation), snapshot
+        yield EpochResult(epoch, step, strength, losses, checked, separation, at_once), snapshot
     if watched is not None:
         network.load_state_dict(best, strict=False)
     network.eval()
+
+
+def _learn(
+    network: AsterNetwork, batch: Tensor, others: NormalWindows, strength: float, at_once: int
+) -> dict[str, float]:
+    """Add up a batch's gradients, `at_once` windows at a time; return its loss terms."""
+    found: dict[str, float] = defaultdict(float)
+    for start in range(0, len(batch), at_once):
+        some = batch[start : start + at_once]
+        share = len(some) / len(batch)
+        terms = network.compare(some, others, strength).terms
+        (share * terms.total(BETA)).backward()  # type: ignore[no-untyped-call]
+        for name, value in terms.detached().items():
+            found[name] += share * value
+    return found
 
 
 @torch.no_grad()

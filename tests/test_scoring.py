@@ -390,6 +390,31 @@ def test_a_windows_place_in_the_batch_does_not_change_a_bit() -> None:
         np.testing.assert_array_equal(read.departures[place], alone.departures[0])
 
 
+def test_a_batch_that_memory_does_not_hold_is_halved_and_scoring_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every window is read once and in its place, as a reader of the smaller shape reads it."""
+    network, normal = tiny.tiny_network().eval(), tiny.tiny_normal()
+    windows = tiny.tiny_windows(11).numpy()
+    expected = WindowReader(network, normal, CPU, 4).read(windows, tiny.KNEES)
+    forward, tried = network.forward, []
+
+    def limited(window: Tensor, novelty: Tensor) -> Tensor:
+        tried.append(len(window))
+        if len(window) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(window, novelty)
+
+    monkeypatch.setattr(network, "forward", limited)
+    reader = WindowReader(network, normal, CPU, 16)
+    read = reader.read(windows, tiny.KNEES)
+    assert tried == [16, 8, 4, 4, 4]
+    assert reader.batch_windows == reader.against(normal).batch_windows == 4
+    for name in READINGS:
+        np.testing.assert_array_equal(read.rows[name], expected.rows[name])
+    np.testing.assert_array_equal(read.expected, expected.expected)
+
+
 def test_a_reader_against_other_windows_is_the_same_network() -> None:
     """Calibration reads a block against the others' windows. The network must stay what it is, and
     so must the reader that it was made from."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from aster_cli import training
 from aster_cli.errors import UsageError
 from aster_cli.model.aster import AsterNetwork, Comparison
+from aster_cli.model.losses import LossTerms
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import EpochResult
 from aster_cli.snapshots import pack, unpack
@@ -289,3 +290,63 @@ def test_an_examination_leaves_no_trace() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert same(weights_of(network), before)
     assert examine(network, tiny_windows(20), NORMAL, seed=1) == first
+
+
+def with_room_for(holds: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the device hold so many windows in training; return a list of how many each time were."""
+    learnt: list[int] = []
+    compare = AsterNetwork.compare
+
+    def limited(
+        self: AsterNetwork, window: Tensor, normal: NormalWindows, strength: float
+    ) -> Comparison:
+        if self.training:
+            if len(window) > holds:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            learnt.append(len(window))
+        return compare(self, window, normal, strength)
+
+    monkeypatch.setattr(AsterNetwork, "compare", limited)
+    return learnt
+
+
+def test_a_step_that_memory_does_not_hold_is_taken_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is still a step over the whole batch, it is told, and going on ends at the same weights."""
+    learnt = with_room_for(1, monkeypatch)
+    whole, results, _ = run(schedule(6), HELD_OUT.none())
+    assert learnt == [1] * 4 * 6
+    assert [result.at_once for result in results] == [1] * 6
+    assert results[-1].step == 6
+    begun = train(tiny_network(), LOG, NORMAL, HELD_OUT.none(), schedule(6), CPU)
+    since = [snapshot() for _, snapshot in begun][2]
+    network = tiny_network()
+    list(train(network, LOG, NORMAL, HELD_OUT.none(), schedule(6), CPU, since))
+    assert same(weights_of(network), weights_of(whole))
+
+
+def test_pieces_add_up_to_the_gradient_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, the loss being w times the mean of what the windows hold: 1, 2, 3, 4 and 20. The last
+    piece is of one window; were it to count like those of two, the gradient would be 8.3."""
+    weight = torch.ones((), requires_grad=True)
+
+    def mean(self: AsterNetwork, window: Tensor, *_: object) -> Comparison:
+        none = torch.zeros(())
+        loss = weight * window.mean()
+        logits = torch.zeros(len(window), 1)
+        return Comparison(LossTerms(loss, none, none, none), logits, logits, logits > 0)
+
+    monkeypatch.setattr(AsterNetwork, "compare", mean)
+    network = tiny_network()
+    held = torch.tensor([1.0, 2.0, 3.0, 4.0, 20.0]).view(-1, 1, 1).expand(-1, WINDOW_SIZE, 3)
+    terms = training._learn(network, held, NORMAL, 0.0, 2)
+    assert weight.grad == 6.0
+    assert terms == {**dict.fromkeys(TERMS, 0.0), "window_reconstruction": 6.0}
+
+
+def test_a_device_without_room_for_one_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halving has an end, in words."""
+    with_room_for(0, monkeypatch)
+    with pytest.raises(UsageError, match="memory of cpu does not hold a single window; free it"):
+        run(schedule(2))

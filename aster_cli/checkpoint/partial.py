@@ -21,7 +21,7 @@ from aster_cli.logs.writers import replaced_file
 from aster_cli.results import MachineId, Snapshot
 from aster_cli.snapshots import pack, unpack
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; another one is refused."""
 
 LARGEST = 1 << 32

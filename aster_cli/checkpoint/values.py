@@ -39,6 +39,15 @@ class Scoring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     batch_windows: int
     precision: Literal["fp32", "bf16"]
     threads: int
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __str__(self) -> str:
+        """The terms in words."""
+        windows, threads = self.batch_windows, self.threads
+        return (
+            f"{self.precision} on {self.device}, {windows} window{'s' * (windows != 1)} a batch, "
+            f"{threads} thread{'s' * (threads != 1)}"
+        )
 
 
 class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +60,7 @@ class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     losses: dict[str, float]
     held_out: dict[str, float]
     separation: float | None
+    at_once: int | None = None  # unknown of older models
 
 
 OnEpoch = Callable[[EpochRecord, int], None]

@@ -118,6 +118,7 @@ def resume(asked: Resumption, open_it: Callable[[], Log], journal: Journal) -> R
             run = state.run + written
             home.write(replace(state, run=run, whole_since=whole_since, lanes=scorer.lanes()))
         dataset.drop_before(whole_since)
+    journal.notes(scorer.notes())
     summary = scorer.summary
     journal.notes(late_rows(summary.late, summary.late_machines))
     if not summary.rows:

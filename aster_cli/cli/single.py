@@ -70,6 +70,7 @@ def score_whole(
             if collector is not None:
                 collector.take(table)
             advance(len(table))
+    journal.notes(scorer.notes())
     summary = scorer.summary
     return Run(
         log.name, summary, len(summary.events), scorer.newest, log.schema, watched.timeline()

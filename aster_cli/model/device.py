@@ -1,8 +1,11 @@
 """Where the networks run, and what the LLM computes in."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from aster_cli.config import Precision
 from aster_cli.errors import UsageError
@@ -29,6 +32,29 @@ def find_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"{name!r} is not supported", where="--device", hint="give cpu or cuda")
     return device
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Hand an array to a device; a GPU fetches it while it is still at work on earlier ones."""
+    values = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def halved(windows: int, device: torch.device) -> int:
+    """Half as many windows at once, since the device's memory does not hold so many.
+
+    Raises:
+        UsageError: It does not hold a single one.
+    """
+    if windows < 2:
+        raise UsageError(
+            f"the memory of {device} does not hold a single window",
+            where="--device",
+            hint="free it, or give cpu",
+        )
+    return windows // 2
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:

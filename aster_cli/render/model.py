@@ -141,11 +141,7 @@ def settings_facts(card: ModelCard) -> list[Fact]:
         ("classifier", config.model.classifier),
         ("reversal", f"strength {config.model.reversal_strength:g}"),
         ("sizes", f"width {config.model.width}, latent {config.model.latent_width or NOTHING}"),
-        (
-            "scoring",
-            f"{scoring.precision}, {count(scoring.batch_windows, 'window')} a batch, "
-            f"{count(scoring.threads, 'thread')}",
-        ),
+        ("scoring", str(scoring)),
     ]
 
 
