@@ -26,7 +26,6 @@ def main() -> None:
     machines = commands.add_parser("machines", help="many machines in one log, in bounded memory")
     machines.add_argument("--machines", type=int, default=1000)
     machines.add_argument("--rows", type=int, default=100, help="of each machine")
-    machines.add_argument("--trained", type=int, default=40, help="with a detector of their own")
     fuzz = commands.add_parser("fuzz", help="spoiled files to every reader and loader")
     fuzz.add_argument("--inputs", type=int, default=1_000_000, help="to each at most")
     fuzz.add_argument("--minutes", type=float, default=60.0, help="in all, about")
