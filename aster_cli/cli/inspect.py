@@ -13,7 +13,7 @@ from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
 from aster_cli.inspection import incident_table, inspect_scores, survey
-from aster_cli.logs import is_scores_file, open_log, open_writer
+from aster_cli.logs import is_scores_file, open_log, open_writer, require_apart
 from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stdout_console
 from aster_cli.render.logs import log_report
@@ -96,6 +96,8 @@ def inspect(
         writer = None if incidents is None else open_writer(str(incidents))
         with open_log(paths, columns, time, input_format=input_format) as log:
             require_other(None if incidents is None else str(incidents), log, "--incidents")
+            if incidents is not None:
+                require_apart(log.schema.id_cols)
             with row_progress(journal.console, log, "reading") as advance:
                 report, courses = survey(
                     log,

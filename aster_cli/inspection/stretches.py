@@ -149,15 +149,15 @@ def describe_suspects(suspects: Sequence[Suspect]) -> tuple[Finding, ...]:
 
 def incident_table(report: LogReport) -> pl.DataFrame:
     """The likely anomalies as `aster train --exclude` takes them: start, end and the id columns."""
-    rows = [
-        {
+    rows = []
+    for suspect in report.suspects:
+        row: dict[str, object] = {
             "start": _as_logged(suspect.start, report),
             "end": _as_logged(suspect.end, report),
             **dict(zip(report.id_cols, suspect.machine, strict=True)),
-            "sensors": ", ".join(suspect.sensors),
         }
-        for suspect in report.suspects
-    ]
+        # for people only, so an id column of that name goes before it
+        rows.append({**row, "sensors": row.get("sensors", ", ".join(suspect.sensors))})
     return pl.DataFrame(rows)
 
 

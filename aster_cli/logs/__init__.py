@@ -4,7 +4,7 @@
 types and order once, early, naming the offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
-from aster_cli.logs.incidents import Incident, read_incidents
+from aster_cli.logs.incidents import Incident, read_incidents, require_apart
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_frame, open_log
 from aster_cli.logs.schema import LogSchema
@@ -28,4 +28,5 @@ __all__ = [
     "open_writer",
     "read_incidents",
     "read_scores",
+    "require_apart",
 ]

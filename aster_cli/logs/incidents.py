@@ -1,11 +1,11 @@
 """Known incidents: stretches of a log's time that are not to be learnt from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from aster_cli.errors import DataError, LogFormatError
+from aster_cli.errors import DataError, LogFormatError, UsageError
 from aster_cli.logs.clock import NANOSECONDS, TimeKind, epoch_unit, time_kind, to_instants
 from aster_cli.logs.formulas import rearm
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
@@ -51,12 +51,29 @@ def read_incidents(path: str, schema: LogSchema) -> list[Incident]:
         StorageError: There is no such file.
         LogFormatError: It has no rows, no such columns, or a cell cannot be read.
         DataError: A cell is empty, an incident ends before it starts, or times are not the log's.
+        UsageError: An id column is called ``start`` or ``end``.
     """
+    require_apart(schema.id_cols)
     sources = find_sources([path])
     try:
         return [one for source in sources for one in _read(open_reader(source), schema)]
     finally:
         remove_temporary(sources)
+
+
+def require_apart(id_cols: Iterable[str]) -> None:
+    """Refuse id columns that are called as columns of a table of incidents are.
+
+    Raises:
+        UsageError: Naming the first.
+    """
+    for name in id_cols:
+        if name in (START, END):
+            raise UsageError(
+                f"id column {name!r} is called as an end of incidents is, so their table cannot "
+                "have both",
+                hint="rename it in the log",
+            )
 
 
 def _read(reader: LogReader, schema: LogSchema) -> list[Incident]:

@@ -37,12 +37,16 @@ def plain_facts(facts: Sequence[Fact]) -> Facts:
     ]
 
 
-def quality_facts(statuses: Sequence[tuple[str, int]], log: LogReport | None) -> list[Facts]:
-    """How rows came out, and what is known of the log as a whole."""
+def quality_facts(
+    statuses: Sequence[tuple[str, int]], repeats: str, log: LogReport | None
+) -> list[Facts]:
+    """How rows came out, where times repeat, and what is known of the log as a whole."""
     total = sum(n for _, n in statuses)
     groups: list[Facts] = [
         [(STATUSES[status], f"{count(n)} rows ({share(n / total)})") for status, n in statuses]
     ]
+    if repeats:
+        groups[0].append(("times that repeat", repeats))
     if log is not None:
         groups.append(plain_facts(log_facts(log)))
     return groups

@@ -178,7 +178,9 @@ class Report:
             "distribution_label": "How many rows have which score",
             "distribution_table": _distribution_table(spread),
             "machine_table": overview.machine_table(rows),
-            "quality": background.quality_facts(overview.status_counts(rows), self._log),
+            "quality": background.quality_facts(
+                overview.status_counts(rows), overview.repeats_text(rows), self._log
+            ),
             "notes": [plain(note) for note in self._notes],
             "quality_tables": background.quality_tables(self._log),
             "model": background.model_parts(self._card),

@@ -226,6 +226,14 @@ def machine_table(rows: ReportRows) -> Table | None:
     return table("Machines, the most severe first", columns, found)
 
 
+def repeats_text(rows: ReportRows) -> str:
+    """Where times repeat within a machine; empty where they do not."""
+    if not rows.repeats:
+        return ""
+    first = rows.clock.text(rows.first_repeat)
+    return f"{count(rows.repeats, 'row')}, from {first} on; drawn one upon the other"
+
+
 def status_counts(rows: ReportRows) -> list[tuple[str, int]]:
     """How many rows have which status."""
     counts = np.bincount(rows.status, minlength=len(STATUSES)).tolist()

@@ -34,12 +34,15 @@ class ReportClock:
         unit: Of an epoch, in nanoseconds.
         zone: The time zone of datetimes that have one.
         origin: The first instant: nanoseconds since 1970, or a count.
+        blur: Nanoseconds by which a timestamp may lie behind what is said of it: events have theirs
+            to the microsecond.
     """
 
     kind: TimeKind
     unit: int | None
     zone: str | None
     origin: int | float
+    blur: int
 
     @classmethod
     def of(cls, timestamps: pl.Series) -> "ReportClock":
@@ -52,9 +55,12 @@ class ReportClock:
         if kind is None:
             raise LogFormatError("column 'timestamp' holds no times", where="the scores")
         unit = epoch_unit(timestamps) if kind == "epoch" else None
-        zone = timestamps.dtype.time_zone if isinstance(timestamps.dtype, pl.Datetime) else None
+        zone, blur = None, 0
+        if isinstance(timestamps.dtype, pl.Datetime):
+            zone = timestamps.dtype.time_zone
+            blur = 999 if timestamps.dtype.time_unit == "ns" else 0
         instants = to_instants(timestamps, kind, unit)
-        return cls(kind, unit, zone, instants.min() or 0)  # type: ignore[arg-type]
+        return cls(kind, unit, zone, instants.min() or 0, blur)  # type: ignore[arg-type]
 
     @property
     def in_seconds(self) -> bool:
@@ -112,6 +118,8 @@ class ReportRows:
         id_cols: What names the machine.
         start: The earliest timestamp, as the log has it.
         end: The latest.
+        repeats: Rows that have the time of another row of their machine.
+        first_repeat: The earliest of these times; None where there is none.
     """
 
     clock: ReportClock
@@ -130,6 +138,8 @@ class ReportRows:
     id_cols: tuple[str, ...]
     start: object
     end: object
+    repeats: int
+    first_repeat: object
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -146,6 +156,7 @@ class ReportRows:
         lane = self.machines[event.machine]
         first, last = self.bounds[lane], self.bounds[lane + 1]
         start, end = self.ends_of(event)
+        end += self.clock.blur / _NANOSECONDS
         own = self.time[first:last]
         return (
             lane,
@@ -202,6 +213,7 @@ class RowCollector:
         if keys.is_empty():
             raise LogFormatError("has no rows", where="the scores")
         id_cols = keys.columns[1:]
+        repeated = keys["timestamp"].filter(keys.is_duplicated())
         clock = ReportClock.of(keys["timestamp"])
         time = clock.distances(keys["timestamp"])
         machines, codes = code_machines(keys.select(id_cols), len(keys))
@@ -237,6 +249,8 @@ class RowCollector:
             id_cols=tuple(id_cols),
             start=keys["timestamp"].min(),
             end=keys["timestamp"].max(),
+            repeats=len(repeated),
+            first_repeat=repeated.min(),
         )
 
 

@@ -69,6 +69,29 @@ def test_nothing_to_write_down_is_said(aster: Aster, save: Save) -> None:
     assert not Path("known.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["start", "end", "sensors"])
+def test_an_id_column_may_be_called_as_one_of_incidents(
+    name: str, aster: Aster, refused: Callable[..., str], save: Save
+) -> None:
+    """Ends of incidents cannot be told from machines then, and that is said; sensors are a remark."""
+    log = wave(400).with_columns(
+        s1=pl.when(pl.int_range(400).is_between(200, 210)).then(500.0).otherwise("s1")
+    )
+    save(log.with_columns(pl.lit("P1").alias(name)), "log.parquet")
+    call = ("inspect", "log.parquet", "--id-col", name, "--incidents", "known.csv")
+    if name != "sensors":
+        assert f"id column '{name}' is called as" in refused(2, *call)
+        save("start,end\n2024-03-01,2024-03-01\n", "mine.csv")
+        train = ("train", "log.parquet", "--id-col", name, *FAST, "--exclude", "mine.csv")
+        assert f"id column '{name}' is called as" in refused(2, *train)
+        return
+    assert aster(*call).code == 0
+    assert pl.read_csv("known.csv")["sensors"].to_list() == ["P1"]
+    train = ("train", "log.parquet", "--id-col", name, *FAST, "--exclude", "known.csv")
+    assert aster(*train).code == 0
+    assert json.loads(Path("log.aster/training.json").read_text())["excluded_rows"] == 11
+
+
 def test_incidents_never_replace_the_log(save: Save, refused: Callable[..., str]) -> None:
     """A slip of the finger must not cost the log that it is about."""
     log = save(wave(400), "log.csv")

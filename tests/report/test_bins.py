@@ -52,6 +52,15 @@ def test_a_severity_that_is_no_number_is_none() -> None:
     assert len(rows.lanes) == 1
 
 
+def test_an_event_of_a_nanosecond_clock_has_its_last_row() -> None:
+    """Its end is told in microseconds, and so lies before the row that it is the time of."""
+    scores = made_scores(100, spikes=(slice(40, 44),))
+    fine = pl.col("timestamp").cast(pl.Datetime("ns")) + pl.duration(nanoseconds=789)
+    for table in (scores, scores.with_columns(fine)):
+        rows = collected(table)
+        assert rows.span_of(rows.events[0]) == (0, 40, 44)
+
+
 def test_bins_are_no_more_than_the_page_can_hold() -> None:
     rows = collected(made_scores(20_000, spikes=SPIKES))
     assert len(bin_rows(rows, 600)) <= 600

@@ -147,6 +147,18 @@ def test_what_was_said_while_scoring_is_on_the_page() -> None:
     assert "<li>&lt;s0&gt; has changed its units</li>" in page
 
 
+def test_times_that_repeat_are_told() -> None:
+    """Rows that lie one upon the other look like one; two machines at one time are no repetition."""
+    scores = made_scores(50)
+    told = "times that repeat"
+    assert told not in Report("log", collected(scores)).page()
+    both = pl.concat((made_scores(50, unit="a"), made_scores(50, unit="b")))
+    assert told not in Report("log", collected(both)).page()
+    page = Report("log", collected(pl.concat((scores, scores[20:22])).sort("timestamp"))).page()
+    assert told in page
+    assert "4 rows, from 2024-03-01 00:20 on" in page
+
+
 def test_rows_without_a_score_are_counted_and_not_drawn(opened: Opened) -> None:
     scores = made_scores(100, spikes=(slice(60, 70),))
     unscored = pl.int_range(pl.len()) < 20
