@@ -51,6 +51,7 @@ from aster_cli.preparation import (
 from aster_cli.reference import Reference
 from aster_cli.results import MachineId, Snapshot
 from aster_cli.scoring import LogScorer
+from aster_cli.timing import FOREVER, TimeLimit
 
 Logs = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | Log
 
@@ -82,6 +83,7 @@ class Detector:
         partial: PartialTraining | None = None,
         per_id: bool = False,
         on_machine: OnMachine | None = None,
+        limit: TimeLimit = FOREVER,
         **settings: object,
     ) -> Self:
         """Fit a detector on a mostly normal log.
@@ -96,6 +98,7 @@ class Detector:
             per_id: Whether each machine gets a detector of its own, beside the pooled one. They are
                 kept in `partial` until the whole is saved.
             on_machine: Told of every machine before its detector is trained.
+            limit: When training ends with the best weights so far.
             settings: The same, by name: ``id_cols="pump"``; see `DetectorConfig.changed`.
 
         Raises:
@@ -129,10 +132,11 @@ class Detector:
         )
         notes = (*log.notes, *left_out, *skipped)
         known = TrainingLog(config, schema, backbone, log.name, notes, span, excluded)
-        checkpoint = fit_detector(series, known, on_epoch, partial)
+        pooled = limit.part(1 / (1 + len(series))) if per_id else limit
+        checkpoint = fit_detector(series, known, on_epoch, partial, pooled)
         if partial is None or not per_id:
             return cls(checkpoint, identify(checkpoint))
-        checkpoint, detectors = fit_machines(checkpoint, series, known, partial, on_machine)
+        checkpoint, detectors = fit_machines(checkpoint, series, known, partial, on_machine, limit)
         return cls(checkpoint, identify(checkpoint, detectors), detectors)
 
     def score(self, logs: Logs) -> pl.DataFrame:

@@ -45,11 +45,15 @@ from aster_cli.reading import BATCH_WINDOWS
 from aster_cli.reference import reference_table
 from aster_cli.results import MachineId, Segment, Series
 from aster_cli.scaling import SensorScaling
+from aster_cli.timing import FOREVER, TimeLimit
 from aster_cli.training import Schedule, train
 from aster_cli.windows import TrainingWindows
 
 REFIT = 0.4
 """Share of steps and of the learning rate that the second training gets."""
+
+FIT_SHARE, REFIT_SHARE = 0.6, 0.8
+"""Of the time that is left, what each training gets: then come calibration, and writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def fit_detector(
     log: TrainingLog,
     on_epoch: OnEpoch | None = None,
     partial: PartialTraining | None = None,
+    limit: TimeLimit = FOREVER,
 ) -> Checkpoint:
     """Train on series, calibrate before the network sees what it is calibrated on, and train on.
 
@@ -114,6 +119,7 @@ def fit_detector(
     torch.manual_seed(config.training.seed)
     network = blueprint.untrained()
     epochs: list[EpochRecord] = []
+    cut_short: list[str] = []
     if partial is not None:
         partial.begin(
             {
@@ -127,14 +133,18 @@ def fit_detector(
         )
 
     def run(
-        phase: str, windows: TrainingWindows, normal: NormalWindows, watched: TrainingWindows
+        phase: str,
+        windows: TrainingWindows,
+        normal: NormalWindows,
+        watched: TrainingWindows,
+        limit: TimeLimit,
     ) -> Trained:
         schedule = _schedule(phase, config, len(windows))
         since = None if partial is None else partial.read(phase)
         own = [] if since is None else [EpochRecord(**record) for record in since["epochs"]]
         position = None if since is None else since["position"]
         for result, snapshot in train(
-            network, windows, normal, watched, schedule, device, position
+            network, windows, normal, watched, schedule, device, position, limit
         ):
             own.append(EpochRecord(phase=phase, **asdict(result)))
             if partial is not None:
@@ -143,17 +153,21 @@ def fit_detector(
             if on_epoch is not None:
                 on_epoch(own[-1], schedule.steps)
         epochs.extend(own)
+        if limit.is_over() and own[-1].step < schedule.steps:
+            cut_short.append(f"{phase} at step {own[-1].step:,} of {schedule.steps:,}")
         return keep(network, normal)
 
     # calibrated before the network sees the rows that it is calibrated on
     states = state_sensors(series)
     early = NormalWindows.fit(parts.train, states).to(device)
-    reader = blueprint.reader(run("fit", parts.train, early, parts.early_stopping))
+    fitted = run("fit", parts.train, early, parts.early_stopping, limit.part(FIT_SHARE))
+    reader = blueprint.reader(fitted)
     held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
     blocks = read_blocks(reader, early, parts.train, schema.stride)
     calibration = calibrate(held_out, blocks, schema, config)
     whole = NormalWindows.fit(parts.everything, states).to(device)
-    trained = run("refit", parts.everything, whole, parts.everything.none())
+    none = parts.everything.none()
+    trained = run("refit", parts.everything, whole, none, limit.part(REFIT_SHARE))
     return Checkpoint(
         config=config,
         schema=schema,
@@ -164,7 +178,11 @@ def fit_detector(
             parts,
             calibration,
             epochs,
-            (*log.notes, *_short_memory(config.training.batch_size, epochs, device)),
+            (
+                *log.notes,
+                *_short_memory(config.training.batch_size, epochs, device),
+                *_short_time(cut_short),
+            ),
         ),
         reference=reference_table(series, schema.log.sensors),
         scaling=scaling,
@@ -184,8 +202,11 @@ def fit_machines(
     log: TrainingLog,
     partial: PartialTraining,
     on_machine: OnMachine | None,
+    limit: TimeLimit = FOREVER,
 ) -> tuple[Checkpoint, MachineDetectors]:
     """Train a detector for each machine and keep it in `partial`; those that lie there are ready.
+
+    Of a limit each gets an equal part of what is left.
 
     Returns:
         The pooled detector, which now knows their thresholds and the machines that have none, and
@@ -198,17 +219,22 @@ def fit_machines(
     thresholds = {one.machine: one for one in pooled.training.thresholds}
     short: list[str] = []
     unsteady: list[str] = []
+    late: list[str] = []
     for number, one in enumerate(series, start=1):
         own, name = partial.of(one.machine), "/".join(one.machine)
         if len(one) < FEWEST_WINDOWS * log.schema.window_size:
             short.append(name)
+            continue
+        if limit.is_over() and not is_model(own.target):
+            late.append(name)
             continue
         if on_machine is not None:
             on_machine(one.machine, number, len(series))
         try:
             if not is_model(own.target):
                 with own.held():
-                    made = fit_detector([one], log, partial=own)
+                    share = limit.part(1 / (len(series) - number + 1))
+                    made = fit_detector([one], log, partial=own, limit=share)
                     save_model(replace(made, backbone=None), own.target)
                     own.remove()
         except DataError:  # gaps or holes leave too little
@@ -224,6 +250,7 @@ def fit_machines(
     why = {
         "too short for a detector of its own": short,
         "no detector of its own converges": unsteady,
+        "no time was left for a detector of its own": late,
     }
     notes = [
         f"{reason}, served by the pooled one: {listed(left)}"
@@ -297,6 +324,13 @@ def _short_memory(batch: int, epochs: list[EpochRecord], device: torch.device) -
         f"the memory of {device} does not hold the {batch} windows of a step: they were taken "
         f"{fewest} at a time"
     ]
+
+
+def _short_time(phases: list[str]) -> list[str]:
+    """Say where training ended since its time was over, if it did."""
+    if not phases:
+        return []
+    return [f"time was over in {' and '.join(phases)}: the best weights so far are kept"]
 
 
 def _record(

@@ -16,6 +16,7 @@ from aster_cli.model.device import halved, to_device
 from aster_cli.model.gradient_reversal import reversal_schedule
 from aster_cli.model.neighbours import Block, NormalWindows
 from aster_cli.results import EpochResult, Snapshot
+from aster_cli.timing import FOREVER, TimeLimit
 from aster_cli.windows import TrainingWindows
 
 BETA = 0.01
@@ -56,6 +57,7 @@ def train(
     schedule: Schedule,
     device: torch.device,
     since: Snapshot | None = None,
+    limit: TimeLimit = FOREVER,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train in place, yielding after every epoch; the best weights are there when it ends.
 
@@ -71,6 +73,7 @@ def train(
         schedule: How long and how hard.
         device: Where the network lives.
         since: Where an earlier call with the same arguments stood; None begins.
+        limit: When it is over training ends, within an epoch too; one step is always made.
 
     Raises:
         UsageError: A loss is not a finite number, or the device has no memory for a window.
@@ -123,10 +126,12 @@ def train(
     for epoch, end in enumerate(ends.tolist()[done:], start=done + 1):
         if watched is not None and epoch - 1 - best_epoch >= PATIENCE:
             break
+        if step and limit.is_over():
+            break
         network.train()
         sums: dict[str, float] = defaultdict(float)
         first = step
-        while step < end:
+        while step < end and not (step > first and limit.is_over()):
             progress = step / schedule.steps
             strength = reversal_schedule(
                 schedule.reversal_from + (1.0 - schedule.reversal_from) * progress,

@@ -15,6 +15,7 @@ from aster_cli.model.losses import LossTerms
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.results import EpochResult
 from aster_cli.snapshots import pack, unpack
+from aster_cli.timing import TimeLimit
 from aster_cli.training import EPOCHS, PATIENCE, Schedule, examine, train
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import WINDOW_SIZE, tiny_network, tiny_windows
@@ -224,6 +225,25 @@ def test_training_stops_when_nothing_gets_better(scripted: Callable[[list[float]
     """Patience counts from the best epoch, and equal is not better."""
     scripted([1.0] * EPOCHS)
     assert len(run(schedule())[1]) == 1 + PATIENCE
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(5, [2, 4, 5]), (4, [2, 4]), (0, [1])])
+def test_training_stops_when_time_is_over(
+    seconds: int,
+    steps: list[int],
+    scripted: Callable[[list[float]], None],
+    judged: list[tuple[bool, Tensor, NormalWindows]],
+) -> None:
+    """Within an epoch too, after a step at least, and with the best weights so far."""
+    scripted([1.0, 2.0, 3.0])
+    limit = TimeLimit(seconds, lambda: len(judged))  # a step takes a second
+    network, live = tiny_network(), []
+    plan, found = schedule(2 * EPOCHS), []
+    for result, _ in train(network, LOG, NORMAL, HELD_OUT, plan, CPU, limit=limit):
+        found.append(result.step)
+        live.append(weights_of(network))
+    assert found == steps
+    assert same(weights_of(network), live[0])
 
 
 def test_training_goes_on_while_it_gets_better(scripted: Callable[[list[float]], None]) -> None:

@@ -198,6 +198,15 @@ Steps = Annotated[
     int | None,
     flag("--steps", metavar="N", help="Training steps at most.", show_default=False),
 ]
+MaxMinutes = Annotated[
+    float | None,
+    flag(
+        "--max-minutes",
+        metavar="M",
+        help="End in time, with the best weights so far.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, flag("--seed", help="The same seed gives the same detector.")]
 SeedEval = Annotated[
     int, flag("--seed", help="Of random scores and of baselines that draw; the same, the same.")

@@ -20,6 +20,7 @@ from aster_cli.config import (
 from aster_cli.errors import UsageError
 from aster_cli.logs import open_log
 from aster_cli.render.model import trained_summary
+from aster_cli.timing import FOREVER, TimeLimit
 
 
 def train(
@@ -79,6 +80,7 @@ def train(
     reversal_strength: options.ReversalStrength = 1.0,
     alert_budget: options.AlertBudget = 0.005,
     steps: options.Steps = None,
+    max_minutes: options.MaxMinutes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
@@ -94,6 +96,7 @@ def train(
     No labels are needed and none are used. Defaults are derived from the log.
     """
     journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
+    limit = FOREVER if max_minutes is None else _limit(max_minutes)
     _require_logs(logs)
     settings = DetectorConfig(
         columns=columns_of(
@@ -145,6 +148,7 @@ def train(
                     partial=partial,
                     per_id=per_id,
                     on_machine=machine_progress(journal.console),
+                    limit=limit,
                 )
                 detector.save(target, force=force)
                 partial.remove()
@@ -165,6 +169,12 @@ def train(
         rows=card.training.rows,
         machines=card.training.machines,
     )
+
+
+def _limit(minutes: float) -> TimeLimit:
+    if not minutes > 0:
+        raise UsageError(f"{minutes:g} are no minutes", where="--max-minutes", hint="give more")
+    return TimeLimit(60.0 * minutes)
 
 
 def _require_logs(paths: list[str]) -> None:

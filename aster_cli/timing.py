@@ -1,0 +1,31 @@
+"""How long something may take, on a clock that tests can turn."""
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+
+class TimeLimit:
+    """So many seconds from now.
+
+    Args:
+        seconds: How many; infinitely many never end.
+        clock: Tells the seconds since some moment.
+    """
+
+    def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def is_over(self) -> bool:
+        """Whether they have passed."""
+        return self._clock() >= self._end
+
+    def part(self, share: float) -> "TimeLimit":
+        """The first share of what is left of them."""
+        return TimeLimit(share * max(self._end - self._clock(), 0.0), self._clock)
+
+
+FOREVER = TimeLimit(float("inf"))
+"""A limit that is never over."""
