@@ -5,6 +5,7 @@ takes to start. It must not compute itself before the last fork: threads do not 
 """
 
 import gc
+import io
 import mmap
 import os
 import signal
@@ -31,9 +32,10 @@ from aster_cli.cli import app
 
 KILLED = -signal.SIGKILL
 WRITES = {
-    "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "ctypes.dlsym",
-}  # fmt: skip
-"""Python's audit events for what changes files; besides them, opening to write, and syncing."""
+    *("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.link"),
+    "ctypes.dlsym",
+}
+"""Python's audit events for what changes files; besides them, opening to write, writing, syncing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,10 @@ def _run(
 
 
 def _count_writes(counter: mmap.mmap, kill_at: int | None) -> None:
-    def point() -> None:
+    def point(last: Callable[[], object] = lambda: None) -> None:
         (seen,) = struct.unpack("q", counter[:])
         if seen == kill_at:
+            last()
             os.kill(os.getpid(), signal.SIGKILL)
         counter[:] = struct.pack("q", seen + 1)
 
@@ -153,12 +156,39 @@ def _count_writes(counter: mmap.mmap, kill_at: int | None) -> None:
         ):
             point()
 
-    fsync = os.fsync
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            point()
+            return real(*arguments)
 
-    def counted(descriptor: int) -> None:
-        point()
-        fsync(descriptor)
+        return call
+
+    def torn(file: Any) -> Any:
+        """A file that is opened to write; of what is written when the process is killed, half arrives."""
+        real = file.write
+
+        def write(data: Any) -> int:
+            whole = memoryview(data).cast("B")
+
+            def half() -> None:
+                real(whole[: len(whole) // 2])
+                file.flush()
+
+            point(half)
+            written: int = real(data)
+            return written
+
+        file.write = write
+        return file
+
+    opened = io.open
+
+    def open_(*arguments: Any, **more: Any) -> Any:
+        file = opened(*arguments, **more)
+        return torn(file) if isinstance(file, io.BufferedWriter) else file
 
     sys.dont_write_bytecode = True
-    patch.object(os, "fsync", counted).start()
+    patch.object(os, "fsync", counted(os.fsync)).start()
+    patch.object(os, "pwrite", counted(os.pwrite)).start()
+    patch.object(io, "open", open_).start()
     sys.addaudithook(audit)
