@@ -23,6 +23,7 @@ PAGE = ROOT / "docs" / "operations.md"
 (SCRIPT,) = blocks(PAGE, "sh")
 (SETTINGS,) = blocks(PAGE, "toml")
 SERVICE, TIMER = blocks(PAGE, "ini")
+LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 TRAINING = {"ASTER_BACKBONE": "none", "ASTER_STEPS": "2", "ASTER_WINDOW_SIZE": "8"}
 
@@ -137,6 +138,35 @@ def test_a_backfill_and_a_new_model(
     assert after.to_list() != before.to_list()
     new = pl.read_parquet("new.parquet")["model_id"].unique()
     assert new.to_list() == after.to_list()
+
+
+@pytest.mark.skipif(LOGROTATE is None, reason="no logrotate here: apt-get install logrotate")
+def test_logrotate_rotates_between_runs(place: Path, save: Save, aster: Aster) -> None:
+    """The stanzas by logrotate itself: every name it gives is one that the runs read, and no row of
+    before, between or after is lost or doubled."""
+    (stanzas,) = (text for text in blocks(PAGE, "text") if "rotate 8" in text)
+    Path("rotation").write_text(stanzas.replace("/var/lib/aster/pumps", str(place.resolve())))
+    rotate = [str(LOGROTATE), "--force", "--state", "rotated", "rotation"]
+    call, whole = the_call(), wave(260, spike=True)
+    save(whole[:90], "live.csv")
+    Path("aster.log").write_text("what the first run said\n")
+    assert aster(*call).code == 0
+    save(whole[:130], "live.csv")  # forty rows that no run has seen
+    subprocess.run(rotate, check=True, capture_output=True)
+    (moved,) = Path().glob("live-*.csv")
+    assert len(pl.read_csv(moved)) == 130
+    assert not Path("live.csv").exists()
+    assert Path("aster.log.1.gz").is_file()
+    assert aster(*call).code in (0, 1)
+    header = ",".join(whole.columns) + "\n"
+    save(header, "live.csv")  # the plant opens its log anew, and has nothing to say yet
+    assert aster(*call).code == 0
+    save(whole[130:], "live.csv")
+    assert aster(*call).code in (0, 1)
+    save(whole, "whole.csv")
+    aster("score", "whole.csv", "-o", "whole.parquet")
+    seen, expected = read_scores("scores"), read_scores("whole.parquet")
+    assert_frame_equal(seen.drop("status"), expected.drop("status"), check_exact=True)
 
 
 def test_the_units_are_units(tmp_path: Path) -> None:
