@@ -4,6 +4,7 @@ import csv
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,9 @@ from tests.tiny_backbone import write_tiny_backbone
 MACHINES = ("a", "b", "new")  # training has not seen the last
 DELAY = 10  # minutes
 MINUTES = 3  # of a run, at most
+GAP = 12  # minutes
+LONGEST = MINUTES + GAP
+PAIRS = 60  # of runs, with the old state and with a new one
 CALLS = ("replace", "fsync", "unlink", "ftruncate", "open", "mkdir")
 FAULTS = 0.3  # of the runs
 COMPACTED = 100  # runs from one compaction to the next
@@ -81,6 +85,7 @@ def run(folder: Path, *, runs: int, processes: int, seed: int) -> dict[str, obje
         "doubled": doubled,
         "different": different,
         "cpu_ms_a_run_by_tenth": [round(1e3 * ms, 1) for ms in _by_tenth(seconds)],
+        "cpu_to_that_of_a_new_state": round(_to_new(folder, detector, LONGEST * runs), 3),
         "mb_by_tenth": [round(mb / 1e6, 1) for mb in _by_tenth(memory)],
         "ms_a_thousand_runs_more": round(1e6 * _slope(seconds[settled:]), 1),
         "mb_a_thousand_runs_more": round(1e-3 * _slope(memory[settled:]), 1),
@@ -110,7 +115,7 @@ def _deliveries(draw: random.Random, runs: int) -> Iterator[tuple[list[Row], lis
     for number in range(runs):
         gap = not held and draw.random() < 0.05  # it ends windows
         for step in range(draw.randint(1, MINUTES)):
-            minute += 12 if gap and step == 0 else 1
+            minute += GAP if gap and step == 0 else 1
             held += [(minute, log_row(minute, machine)) for machine in MACHINES]
         # a row comes while none can have come that is the delay younger, in whatever order
         oldest = minute - DELAY + MINUTES
@@ -150,7 +155,13 @@ def _model_id(model: Path) -> str:
 
 
 def _in_process(
-    folder: Path, detector: Detector, compact: bool, draw: random.Random, met: Counter[str]
+    folder: Path,
+    detector: Detector,
+    compact: bool,
+    draw: random.Random,
+    met: Counter[str],
+    *,
+    faults: float = FAULTS,
 ) -> None:
     made = detector.checkpoint
     open_it = partial(
@@ -164,7 +175,7 @@ def _in_process(
     journal = Journal("text", no_color=True, quiet=True, json=False)
     # the one thing that is not as in a process: the model is read once
     with patch.object(Detector, "load", lambda path: detector):
-        while draw.random() < FAULTS:
+        while draw.random() < faults:
             error: BaseException
             kind = draw.choice(("killed", "disk full", "input/output error"))
             match kind:
@@ -222,6 +233,31 @@ def _as_process(folder: Path, compact: bool, draw: random.Random, met: Counter[s
             process.wait()
             met["process killed"] += 1
     subprocess.run(command, cwd=folder, env=environment, check=True)
+
+
+def _to_new(folder: Path, detector: Detector, begin: int) -> float:
+    """The processor time of a run with the old state, as a share of one with a new state.
+
+    Both score the same new rows in turn, so what else the machine does weighs on both.
+
+    Args:
+        folder: Of the soak.
+        detector: Its detector.
+        begin: The minute of the first of these rows.
+    """
+    new = folder / "new"
+    new.mkdir()
+    shutil.copytree(folder / "m.aster", new / "m.aster")
+    taken: dict[Path, list[float]] = {folder: [], new: []}
+    for minute in range(begin, begin + 2 * PAIRS, 2):
+        rows = [log_row(minute + more, machine) for more in range(2) for machine in MACHINES]
+        for place, seconds in taken.items():
+            write_rows(place / "live.csv", rows)
+            begun = time.process_time()
+            _in_process(place, detector, False, random.Random(0), Counter(), faults=0.0)
+            seconds.append(time.process_time() - begun)
+    old, fresh = (np.median(seconds[PAIRS // 4 :]) for seconds in taken.values())
+    return float(old / fresh)
 
 
 def _by_tenth(values: Sequence[float]) -> list[float]:

@@ -331,6 +331,23 @@ def test_compacting_leaves_one_part_with_the_same_rows(
         assert own["timestamp"].is_sorted()
 
 
+def test_old_scores_can_be_moved_away(
+    log: Callable[[int], str], model: Path, aster: Aster
+) -> None:
+    """Years of them need not lie in one directory: the next run begins another one, and what was
+    provisional in the old one comes again there."""
+    for rows in (60, 104):
+        assert aster("score", log(rows), "-m", model, *STEP).code == 0
+    Path("scores").rename("scores-2024")
+    for rows in (150, 200):
+        assert aster("score", log(rows), "-m", model, *STEP, "--compact").code == 0
+    assert aster("score", log(200), "-m", model, "-o", "whole.parquet").code == 0
+    old, new = read_scores("scores-2024"), read_scores("scores")
+    seen = pl.concat((old, new)).unique("timestamp", keep="last", maintain_order=True)
+    whole = read_scores("whole.parquet").drop("status")
+    assert_frame_equal(seen.sort("timestamp").drop("status"), whole, check_exact=True)
+
+
 def test_exit_code_1_only_when_an_event_is_new(
     log: Callable[[int], str], model: Path, aster: Aster
 ) -> None:
