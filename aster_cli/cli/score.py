@@ -32,6 +32,12 @@ from aster_cli.render.console import stdout_console
 from aster_cli.render.findings import finding_notes
 from aster_cli.render.scores import score_summary, unknown_machines
 
+ROWS_OF_EACH = 256
+"""Rows of a machine that has a detector of its own, in a batch, if all machines have as many."""
+
+MOST_CELLS = 1 << 23
+"""Values of sensors in a batch, where many machines have detectors: 64 MB."""
+
 
 def score(
     logs: options.Logs,
@@ -182,7 +188,7 @@ def score(
 
     def open_it() -> Log:
         try:
-            return open_log(
+            log = open_log(
                 logs,
                 columns,
                 time,
@@ -194,6 +200,8 @@ def score(
             if not fail_on_empty:
                 raise
             raise NoRowsError(error.what, where=error.where) from error
+        log.batch_rows = _rows_at_once(log, len(card.manifest.detectors))
+        return log
 
     told = partial(
         finding_notes,
@@ -259,3 +267,9 @@ def score(
             journal.notes([f"the run is done, but its metrics are not written: {error}"], "error")
     if code != DONE:
         raise typer.Exit(code)
+
+
+def _rows_at_once(log: Log, detectors: int) -> int:
+    """Rows of a batch: more where machines have detectors, for each is read once a batch."""
+    bound = MOST_CELLS // len(log.schema.sensors)
+    return max(log.batch_rows, min(detectors * ROWS_OF_EACH, bound))

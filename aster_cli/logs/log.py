@@ -32,6 +32,7 @@ class Log:
         absent_sensors: Sensors that a model expects and some file lacks; only where that is allowed.
         notes: What the user should know about how they are read.
         name: The stem of the file that was named first.
+        batch_rows: Rows of a batch, where no other number is asked for.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Log:
         )
         self.notes = tuple(notes)
         self.name = name
+        self.batch_rows = BATCH_ROWS
         self._remove_temporary = weakref.finalize(self, remove_temporary, self.sources)
 
     def __enter__(self) -> Self:
@@ -64,7 +66,7 @@ class Log:
         """Remove what was copied from standard input."""
         self._remove_temporary()
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[LogBatch]:
+    def batches(self, rows: int | None = None) -> Iterator[LogBatch]:
         """Stream the log from its start, at most `rows` rows at a time, in constant memory.
 
         An arranged log (see `alias`) is in memory whole, and comes in the order arranged.
@@ -73,18 +75,19 @@ class Log:
             LogFormatError: A cell cannot be read.
             DataError: A row has no time, no id or no proper label; or time does not rise.
         """
+        rows = rows or self.batch_rows
         if self._arranged is None:
             return self._stream(rows, RisingTime())
         return self._arranged.batches(rows)
 
-    def as_found(self, rows: int = BATCH_ROWS) -> Iterator[LogBatch]:
+    def as_found(self, rows: int | None = None) -> Iterator[LogBatch]:
         """Stream the log like `batches`, but in whatever order of time it has; nothing is arranged.
 
         Raises:
             LogFormatError: A cell cannot be read.
             DataError: A row has no time, no id or no proper label.
         """
-        return self._stream(rows, None)
+        return self._stream(rows or self.batch_rows, None)
 
     def head(self) -> pl.DataFrame:
         """The first rows of the first file, with all its columns."""

@@ -331,9 +331,7 @@ def test_compacting_leaves_one_part_with_the_same_rows(
         assert own["timestamp"].is_sorted()
 
 
-def test_old_scores_can_be_moved_away(
-    log: Callable[[int], str], model: Path, aster: Aster
-) -> None:
+def test_old_scores_can_be_moved_away(log: Callable[[int], str], model: Path, aster: Aster) -> None:
     """Years of them need not lie in one directory: the next run begins another one, and what was
     provisional in the old one comes again there."""
     for rows in (60, 104):

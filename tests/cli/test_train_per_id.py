@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from aster_cli import Detector, fitting
 from aster_cli.checkpoint import Checkpoint, MachineThreshold, PartialTraining, folder_of, read_card
 from aster_cli.errors import UsageError
-from aster_cli.logs import read_scores
+from aster_cli.logs import Log, read_scores
 from aster_cli.results import Series
 from tests.cli.conftest import FAST, Aster, Save
 from tests.forged import forge_arrays, forge_json
@@ -108,6 +108,31 @@ def test_scored_in_runs_it_is_as_in_one_go(fleet: Path, aster: Aster, save: Save
     one = scored(fleet, aster, whole).sort(KEYS).drop("status")
     runs = read_scores("scores").drop("model_id", "event_id").sort(KEYS).drop("status")
     assert_frame_equal(runs, one, check_exact=True)
+
+
+def test_machines_with_detectors_are_read_in_larger_batches(
+    fleet: Path, aster: Aster, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A detector is read once a batch, so a thousand machines of eight rows each took ten times as
+    long; the scores are the same, and a wide log is bounded."""
+    read = []
+    stream = Log._stream
+
+    def followed(log: Log, rows: int, rising: Any) -> Any:
+        read.append(rows)
+        return stream(log, rows, rising)
+
+    monkeypatch.setattr(Log, "_stream", followed)
+    monkeypatch.setattr("aster_cli.logs.log.BATCH_ROWS", 16)
+    log, found = save(live(), "log.csv"), []
+    for rows_of_each, cells, expected in ((8, 10**6, 16), (40, 10**6, 80), (40, 90, 30)):
+        monkeypatch.setattr("aster_cli.cli.score.ROWS_OF_EACH", rows_of_each)
+        monkeypatch.setattr("aster_cli.cli.score.MOST_CELLS", cells)
+        assert aster("score", log, "-m", fleet, "-o", "s.parquet").code == 0
+        assert read.pop() == expected
+        found.append(pl.read_parquet("s.parquet"))
+    for one in found[1:]:
+        assert_frame_equal(one, found[0], check_exact=True)
 
 
 def test_the_model_says_what_it_holds(fleet: Path, aster: Aster) -> None:
