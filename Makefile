@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 SEEDS ?= 1
 
-.PHONY: help demo pictures test check lint types imports docs site gallery bench bench-full bench-report reliability fuzz clean
+.PHONY: help demo pictures test check lint types imports docs site gallery bench bench-full bench-report bench-speed reliability fuzz clean
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ bench-full: $(BIN)/.bench-ready  ## The same on every real log.
 
 bench-report: $(BIN)/.ready  ## Report what has been run so far.
 	$(BIN)/python -m benchmarks.detection report
+
+bench-speed: $(BIN)/.bench-ready  ## What training and scoring cost, beside a plain loop and the peers.
+	$(BIN)/python -m benchmarks.speed
 
 reliability: $(BIN)/.ready  ## Kill, fill disks, soak and crowd, at full length: hours on two cores.
 	$(BIN)/python -m benchmarks.reliability kills

@@ -1,4 +1,7 @@
-"""``aster inspect``: what is in a log, a model directory or a scores file, at a glance."""
+"""``aster inspect``: what is in a log, a model directory or a scores file, at a glance.
+
+What only one of them needs is imported when it is one: a glance should not wait for the others.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,15 +15,9 @@ from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
-from aster_cli.inspection import incident_table, inspect_scores, survey
 from aster_cli.logs import is_scores_file, open_log, open_writer, require_apart
 from aster_cli.logs.dataset import parts_of
 from aster_cli.render.console import stdout_console
-from aster_cli.render.logs import log_report
-from aster_cli.render.model import model_report
-from aster_cli.render.progress import row_progress
-from aster_cli.render.scores import scores_report
-from aster_cli.render.sensors import sensor_charts
 
 Kind = Literal["a model", "scores", "log"]
 
@@ -78,12 +75,22 @@ def inspect(
             "plots sensors and surveys no others", where="--sensor", hint="give it alone"
         )
     if kind == "a model":
+        from aster_cli.render.model import model_report
+
         card = read_card(path)
         found, view = card.to_dict(), model_report(card, name=path.name)
     elif kind == "scores":
+        from aster_cli.inspection import inspect_scores
+        from aster_cli.render.scores import scores_report
+
         scores = inspect_scores(path)
         found, view = scores.to_dict(), scores_report(scores)
     else:
+        from aster_cli.inspection import incident_table, survey
+        from aster_cli.render.logs import log_report
+        from aster_cli.render.progress import row_progress
+        from aster_cli.render.sensors import sensor_charts
+
         columns = columns_of(
             time_col=time_col,
             id_col=id_col,

@@ -1,0 +1,73 @@
+"""The command line: the default run writes the figures into docs/speed.md; `rows` prints a table."""
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.detection.entities import ROOT
+from benchmarks.speed.peers import BASE, growth_table, measure_peers, peers_table
+from benchmarks.speed.picture import draw
+from benchmarks.speed.rows import measure_rows
+from benchmarks.speed.training import measure_training
+from benchmarks.speed.whole import measure_whole
+
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+PAGE = ROOT / "docs" / "speed.md"
+PICTURE = ROOT / "docs" / "speed.svg"
+
+
+def main() -> None:
+    """Parse and do."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.set_defaults(command=_run)
+    commands = parser.add_subparsers()
+    rows = commands.add_parser("rows", help="score ever longer logs")
+    rows.add_argument("counts", type=int, nargs="+", help="rows of each, such as 200000 2000000")
+    rows.add_argument("--backbone", default="smollm2-135m", help="of the model")
+    rows.add_argument("--backbone-layers", type=int, default=3, help="of that")
+    rows.set_defaults(command=_rows)
+    arguments = parser.parse_args()
+    arguments.command(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        training = measure_training()
+        sys.stderr.write("\n".join([*training, ""]))
+        whole = measure_whole(folder)
+        sys.stderr.write(f"{whole}\n")
+        costs = measure_peers(folder)
+    PICTURE.write_text(
+        draw(
+            "Seconds of scoring by rows",
+            {method: by_setting[BASE].scored for method, by_setting in costs.items()},
+            own="aster",
+        ),
+        encoding="utf-8",
+    )
+    parts = [
+        "### Training",
+        "\n".join(training),
+        "### Scoring",
+        whole,
+        "### Beside the peers",
+        "\n".join(peers_table(costs)),
+        f"![Seconds of scoring by rows]({PICTURE.name})",
+        "### Growth",
+        "\n".join(growth_table(costs)),
+    ]
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text("\n\n".join([before + BEGIN, *parts, END + after]), encoding="utf-8")
+
+
+def _rows(arguments: argparse.Namespace) -> None:
+    flags = ("--backbone", arguments.backbone, "--backbone-layers", arguments.backbone_layers)
+    sys.stdout.write("\n".join(measure_rows(arguments.counts, *flags)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
