@@ -48,14 +48,14 @@ def _run(arguments: argparse.Namespace) -> None:
         encoding="utf-8",
     )
     parts = [
-        "### Training",
+        "## Training",
         "\n".join(training),
-        "### Scoring",
+        "## Scoring",
         whole,
-        "### Beside the peers",
+        "## Beside the peers",
         "\n".join(peers_table(costs)),
         f"![Seconds of scoring by rows]({PICTURE.name})",
-        "### Growth",
+        "## Growth",
         "\n".join(growth_table(costs)),
     ]
     text = PAGE.read_text(encoding="utf-8")
