@@ -18,6 +18,7 @@ def main() -> None:
     kills.add_argument("--train", type=int, default=100, help="kills of train")
     kills.add_argument("--score", type=int, default=150, help="kills of score")
     kills.add_argument("--every", action="store_true", help="once at every write point instead")
+    kills.add_argument("--only", default="", help="of --every, runs whose name starts so")
     soak = commands.add_parser("soak", help="thousands of incremental runs with faults in them")
     soak.add_argument("--runs", type=int, default=2000)
     soak.add_argument("--processes", type=int, default=50, help="runs that are whole processes")

@@ -32,7 +32,9 @@ Kill = Callable[[Ended], dict[str, Any]]
 Check = Callable[[Path], None]
 
 
-def run(folder: Path, *, train: int, score: int, every: bool, seed: int) -> dict[str, object]:
+def run(
+    folder: Path, *, train: int, score: int, every: bool, only: str, seed: int
+) -> dict[str, object]:
     """Kill so many runs of either command, or one at every write point of theirs.
 
     Of those drawn half die at a write point, half at a random time; a third of them are killed once
@@ -47,7 +49,7 @@ def run(folder: Path, *, train: int, score: int, every: bool, seed: int) -> dict
     scorings = _scorings(base, folder, found)
     trainings = _trainings(base, folder, found)
     if every:
-        for trial in (*scorings, *trainings):
+        for trial in (one for one in (*scorings, *trainings) if one.name.startswith(only)):
             for point in range(trial.usual.points):
                 require(bool(trial.run([_at(point)])), f"{trial.name} came to no point {point}")
             sys.stderr.write(f"{trial.name}: {trial.usual.points} write points\n")
@@ -178,7 +180,7 @@ def _trainings(base: Path, folder: Path, found: Counter[str]) -> list[_Trial]:
     trials = []
     for name, before, arguments in (
         ("train", start, TRAIN),
-        ("train over a model", older, TRAIN),
+        ("train over a model", older, (*TRAIN, "--steps", 1)),
         ("train --per-id", start, (*TRAIN, "--steps", 1, "--per-id")),
     ):
         undisturbed = copied(before, folder / "undisturbed")
