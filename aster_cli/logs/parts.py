@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -105,10 +106,9 @@ class Part:
         instants = to_instants(timestamp, self.schema.time_kind, self.epoch_unit)
         if instants.null_count():
             fault = int(instants.is_null().arg_true()[0])
-            try:
+            cell = timestamp.to_physical()[fault]
+            if cell is not None and _python_has(cell, timestamp.dtype):
                 cell = timestamp[fault]
-            except (ValueError, OverflowError):  # a year that Python does not have
-                cell = timestamp.to_physical()[fault]
             raise DataError(
                 f"column {self.schema.time_col!r} has "
                 + ("no time" if cell is None else f"the time {cell}, which is out of range"),
@@ -154,3 +154,12 @@ def _zeros_and_ones(labels: pl.Series) -> pl.Series:
         .select(pl.when((exact == 0.0) | (exact == 1.0)).then(exact).cast(pl.Int8))
         .to_series()
     )
+
+
+def _python_has(number: int, dtype: pl.DataType) -> bool:
+    """Whether a time, as it is stored, is in a year that Python has; Polars panics at some others."""
+    per_day = 1
+    if isinstance(dtype, pl.Datetime):
+        per_day = 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.time_unit]
+    first, last = (end.toordinal() - date(1970, 1, 1).toordinal() for end in (date.min, date.max))
+    return not dtype.is_temporal() or first < number // per_day < last

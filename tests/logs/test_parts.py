@@ -60,6 +60,20 @@ def test_the_dtype_of_the_timestamp_is_the_log_s(save, pump, opened, whole):
         assert log.schema.time_dtype == str(column.dtype)
 
 
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("time", [2**62, -(2**62), 10**18])
+def test_a_time_that_nobody_has_is_told(time, unit, save, opened, whole):
+    # Of some of them Python has no year, and at others Polars panics when asked for them.
+    times = pl.Series("time", [0, 1, time], dtype=pl.Int64).cast(pl.Datetime(unit))
+    path = save(pl.DataFrame([times, pl.Series("flow", [1.0, 2.0, 3.0])]), "log.arrow")
+    with opened(path) as log:
+        if unit == "ns":  # those are all times
+            assert log.n_rows == 3
+            return
+        with pytest.raises(DataError, match=rf"row 3: column 'time' has the time {time}, which is"):
+            whole(log)
+
+
 def test_ids_stay_as_they_are_written(save, opened, whole):
     # 007 is not 7; typed ids keep their dtype.
     text = save("unit,t,x\n007,1,1\n007,2,1\n7,1,1\n", "log.csv")
