@@ -37,7 +37,7 @@ FOREIGN_FLAGS = {
     *("--collector", "--now"),  # of node_exporter and systemctl
     *("--seed", "--output"),  # of sample_data/simulate.py, which is no command
     "--methods",  # of benchmarks/detection, which is none either
-    *("--minutes", "--only"),  # of benchmarks/reliability
+    *("--every", "--minutes", "--only"),  # of benchmarks/reliability
     *("--full", "--together", "--train", "--score"),  # of benchmarks/reliability
     *("--runs", "--processes"),
 }
