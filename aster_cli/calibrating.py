@@ -4,8 +4,12 @@ They are the held-out end of every machine's time, and blocks of what it was tra
 against the stored windows of the others.
 """
 
-import numpy as np
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from aster_cli.bands import Residuals
 from aster_cli.calibration import Calibration, ReadingScale, ScoreTable, evidence, join_readings
 from aster_cli.checkpoint import ModelSchema
 from aster_cli.config import DetectorConfig
@@ -23,6 +27,13 @@ FEW_SCORES = 1000
 
 Readings = dict[MachineId, dict[str, FloatArray]]
 """By machine and by name, a value a row."""
+
+
+class NormalRows(NamedTuple):
+    """Normal rows as the network reads them, and how far off what was expected of them is."""
+
+    readings: Readings
+    residuals: Residuals
 
 
 def open_stream(
@@ -48,24 +59,26 @@ def read_held_out(
     schema: ModelSchema,
     config: DetectorConfig,
     name: str,
-) -> Readings:
+) -> NormalRows:
     """Read the held-out stretches as any log is read.
 
     Raises:
         DataError: No held-out row could be scored.
     """
     held_out: Readings = {}
+    residuals: dict[MachineId, NDArray[np.float32]] = {}
     for split in splits:
         one = split.calibration
         stream = open_stream(one.machine, scaling, schema, config)
         knee = scaling.knee(one.machine)
         decided = stream.take_in(reader.read(stream.push(one.numbers, one.time, one.values), knee))
         decided += stream.take_in(reader.read(stream.finish(), knee))
-        scored = [rows.readings for rows in decided if rows.status == "ok"]
+        scored = [rows for rows in decided if rows.status == "ok"]
         if scored:
             held_out[one.machine] = {
-                name: np.concatenate([readings[name] for readings in scored]) for name in READINGS
+                name: np.concatenate([rows.readings[name] for rows in scored]) for name in READINGS
             }
+            residuals[one.machine] = np.concatenate([r.actual - r.expected for r in scored])
     if not held_out:
         raise DataError(
             f"no machine has {FEWEST_WINDOWS} windows of {schema.window_size} rows, its last "
@@ -73,7 +86,7 @@ def read_held_out(
             where=name,
             hint="give more rows",
         )
-    return held_out
+    return NormalRows(held_out, residuals)
 
 
 def read_blocks(
@@ -81,29 +94,36 @@ def read_blocks(
     normal: NormalWindows,
     windows: TrainingWindows,
     stride: int,
-) -> Readings:
+) -> NormalRows:
     """Read every block of the training part against the stored windows of the others.
 
     The end of a log, which is held out, need not have seen all that its normal rows do. Blocks have,
-    and what is new in one to all others is an honest novelty. A window stands for its share of rows.
+    and what is new in one to all others is an honest novelty. A window stands for its share of rows; of its
+    residuals, those of a few rows are kept, a stride apart.
     """
     blocks = normal.blocks(windows)
     found: dict[MachineId, dict[str, list[float]]] = {}
+    residuals: dict[MachineId, list[NDArray[np.float32]]] = {}
     for block in blocks if len(blocks) > 1 else []:
         n = min(len(block.inside[::stride]), BLOCK_WINDOWS)
         due = block.inside[np.linspace(0, len(block.inside) - 1, n).round().astype(np.int64)]
         share = round(len(block.inside) / n)
         asked = windows.take(due)
         no_knees = np.ones(asked.shape[2], dtype=np.float32)  # nobody asks for departures here
-        rows = reader.against(block.others).read(asked, no_knees).rows
+        read = reader.against(block.others).read(asked, no_knees)
+        apart = (asked - read.expected)[:, stride // 2 :: stride]
         for place, machine in enumerate(windows.machines(due)):
             own = found.setdefault(machine, {name: [] for name in READINGS})
             for name in READINGS:
-                own[name] += [float(rows[name][place].mean())] * share
-    return {
-        machine: {name: np.array(values) for name, values in own.items()}
-        for machine, own in found.items()
-    }
+                own[name] += [float(read.rows[name][place].mean())] * share
+            residuals.setdefault(machine, []).append(apart[place])
+    return NormalRows(
+        {
+            machine: {name: np.array(values) for name, values in own.items()}
+            for machine, own in found.items()
+        },
+        {machine: np.concatenate(own) for machine, own in residuals.items()},
+    )
 
 
 def calibrate(

@@ -36,6 +36,7 @@ from aster_cli.defaults import resolve
 from aster_cli.drift import MachineWatch
 from aster_cli.errors import UsageError
 from aster_cli.events import EventTracker
+from aster_cli.explaining import OnExplained
 from aster_cli.fitting import OnMachine, TrainingLog, fit_detector, fit_machines
 from aster_cli.incremental import IncrementalScorer
 from aster_cli.inspection import event_table
@@ -178,7 +179,35 @@ class Detector:
         window = f"windows of {schema.window_size} rows"
         return f"Detector({self.model_id}, {len(self.sensors)} sensors, {window})"
 
-    def scorer(self, log: Log, device: str = "auto", *, rule: AlertRule | None = None) -> LogScorer:
+    def explain(self, logs: Logs) -> pl.DataFrame:
+        """Score a log, and say what was expected of each sensor in every row that has a score.
+
+        Args:
+            logs: A path, several, a Polars frame, or a log already open.
+
+        Returns:
+            A row for every such row and sensor: ``timestamp``, the ids, ``sensor``, and in its own
+            units ``actual``, ``expected`` and the normal band's ends ``low`` and ``high``; machine by
+            machine where rows of several are mixed, each in the order of time.
+
+        Raises:
+            StorageError: A log cannot be read.
+            SchemaMismatchError: It lacks a sensor that the model needs.
+        """
+        tables: list[pl.DataFrame] = []
+        with _opened(logs, self.checkpoint.config, self.checkpoint.schema.log) as log:
+            for _ in self.scorer(log, on_explained=tables.append).tables():
+                pass
+        return pl.concat(tables)
+
+    def scorer(
+        self,
+        log: Log,
+        device: str = "auto",
+        *,
+        rule: AlertRule | None = None,
+        on_explained: OnExplained | None = None,
+    ) -> LogScorer:
         """A scorer of an open log, whose tables stream in bounded memory.
 
         Args:
@@ -186,8 +215,10 @@ class Detector:
             device: What to score on.
             rule: When a score becomes an alarm; the model's own if unset. Neither `conformal` nor a
                 minimum duration: they need rows to come.
+            on_explained: See `LogScorer`.
         """
-        return LogScorer(log, **self._scoring_parts(log, device, rule))
+        parts = self._scoring_parts(log, device, rule)
+        return LogScorer(log, on_explained=on_explained, **parts)
 
     def incremental_scorer(
         self,
@@ -197,6 +228,7 @@ class Detector:
         delay: float = 0.0,
         device: str = "auto",
         rule: AlertRule | None = None,
+        on_explained: OnExplained | None = None,
     ) -> IncrementalScorer:
         """A scorer of what is new in an open log.
 
@@ -206,9 +238,10 @@ class Detector:
             delay: How far a row may come after a later one, in seconds, or in units of a counter.
             device: See `scorer`.
             rule: See `scorer`; the same in every run.
+            on_explained: See `LogScorer`.
         """
         parts = self._scoring_parts(log, device, rule)
-        return IncrementalScorer(log, delay=delay, lanes=lanes, **parts)
+        return IncrementalScorer(log, delay=delay, lanes=lanes, on_explained=on_explained, **parts)
 
     def _scoring_parts(self, log: Log, device: str, given: AlertRule | None) -> dict[str, Any]:
         """What a scorer is made of, beside the log."""

@@ -10,6 +10,7 @@ import torch
 
 from aster_cli.assembly import Blueprint, Trained, keep
 from aster_cli.backbones import Backbone
+from aster_cli.bands import NormalBands
 from aster_cli.calibrating import calibrate, read_blocks, read_held_out
 from aster_cli.calibration import ENOUGH_ROWS, Calibration
 from aster_cli.checkpoint import (
@@ -164,7 +165,7 @@ def fit_detector(
     reader = blueprint.reader(fitted)
     held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
     blocks = read_blocks(reader, early, parts.train, schema.stride)
-    calibration = calibrate(held_out, blocks, schema, config)
+    calibration = calibrate(held_out.readings, blocks.readings, schema, config)
     whole = NormalWindows.fit(parts.everything, states).to(device)
     none = parts.everything.none()
     trained = run("refit", parts.everything, whole, none, limit.part(REFIT_SHARE))
@@ -187,6 +188,7 @@ def fit_detector(
         reference=reference_table(series, schema.log.sensors),
         scaling=scaling,
         calibration=calibration,
+        bands=NormalBands.fit((held_out.residuals, blocks.residuals)),
         backbone=log.backbone,
         adapter=trained.adapter,
         weights=trained.weights,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aster_cli.assembly import Blueprint, Trained, require_alike
 from aster_cli.attribution import SensorRanges
+from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration
 from aster_cli.checkpoint import Checkpoint, MachineDetectors, load_machine, read_measures
 from aster_cli.errors import ModelDirectoryError
@@ -30,6 +31,7 @@ class _Measures:
     scaling: SensorScaling
     calibration: Calibration
     ranges: SensorRanges
+    bands: NormalBands
 
 
 class DetectorJudges(Judges):
@@ -64,6 +66,7 @@ class DetectorJudges(Judges):
             pooled.scaling,
             pooled.calibration,
             SensorRanges(pooled.reference, self._sensors, pooled.scaling),
+            pooled.bands,
         )
 
     def knows(self, machine: MachineId) -> bool:
@@ -100,6 +103,10 @@ class DetectorJudges(Judges):
         """How far sensors ranged in training."""
         return self._of(machine).ranges
 
+    def bands(self, machine: MachineId) -> NormalBands:
+        """How far sensors stray from what is expected of them on normal rows."""
+        return self._of(machine).bands
+
     def notes(self) -> list[str]:
         """Say what was not as when the model was calibrated, if anything was."""
         recorded = self._blueprint.scoring
@@ -125,14 +132,14 @@ class DetectorJudges(Judges):
         if self._detectors is None or machine not in self._detectors:
             return self._pooled_measures
         if machine not in self._measures:
-            card, scaling, calibration = read_measures(self._detectors, machine)
+            card, scaling, calibration, bands = read_measures(self._detectors, machine)
             if card.schema.log.sensors != self._sensors:
                 raise ModelDirectoryError(
                     "has other sensors than the whole model",
                     where=str(self._detectors.path(machine)),
                 )
             ranges = SensorRanges(card.reference, self._sensors, scaling)
-            self._measures[machine] = _Measures(scaling, calibration, ranges)
+            self._measures[machine] = _Measures(scaling, calibration, ranges, bands)
         return self._measures[machine]
 
     def _built(self, made: Checkpoint) -> WindowReader:

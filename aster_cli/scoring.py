@@ -16,12 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.attribution import SensorRanges, attribute, top_sensors_column
+from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.config import AlertRule
 from aster_cli.drift import Finding, MachineWatch, SensorDistance
 from aster_cli.errors import DataError
 from aster_cli.events import EventTracker, with_similar
-from aster_cli.logs import Log
+from aster_cli.explaining import OnExplained, explain, explained_table
+from aster_cli.logs import EXPLAINED, Log
 from aster_cli.logs.schema import listed
 from aster_cli.reading import WindowReader, no_readings
 from aster_cli.results import Event, FloatArray, LogBatch, MachineId, Status
@@ -53,6 +55,10 @@ class Judges(ABC):
     @abstractmethod
     def ranges(self, machine: MachineId) -> SensorRanges:
         """How far sensors ranged in training."""
+
+    @abstractmethod
+    def bands(self, machine: MachineId) -> NormalBands:
+        """How far sensors stray from what is expected of them on normal rows."""
 
     @abstractmethod
     def notes(self) -> list[str]:
@@ -97,6 +103,8 @@ class LogScorer:
         open_watch: Gives a machine its watch.
         sensors: Sensor names.
         model_id: Named in every row.
+        on_explained: Is given what was expected of every row that has a score, and of provisional
+            ones with a score too, machine by machine; once at least, then maybe without any row.
     """
 
     def __init__(
@@ -110,6 +118,7 @@ class LogScorer:
         open_watch: Callable[[MachineId], MachineWatch],
         sensors: tuple[str, ...],
         model_id: str,
+        on_explained: OnExplained | None = None,
     ) -> None:
         self._log = log
         self._judges = judges
@@ -121,6 +130,7 @@ class LogScorer:
         self._sensors = sensors
         self._absent = np.isin(sensors, log.absent_sensors)
         self._model_id = model_id
+        self._on_explained = on_explained
         self._streams: dict[MachineId, MachineStream] = {}
         self._trackers: dict[MachineId, EventTracker] = {}
         self._watches: dict[MachineId, MachineWatch] = {}
@@ -257,6 +267,27 @@ class LogScorer:
             if score is not None and top is not None:
                 waiting.score[places] = score[low:high]
                 waiting.top.write(places, top.of(slice(low, high)))
+            if self._on_explained is not None:
+                keys, part = waiting.batch.keys[places], slice(low, high)
+                self._on_explained(self._explained(machine, keys, rows, part))
+
+    def _explained(
+        self, machine: MachineId, keys: pl.DataFrame, rows: DecidedRows, part: slice
+    ) -> pl.DataFrame:
+        """What was expected of a part of a machine's rows; no row where they have no score."""
+        known = np.flatnonzero(~self._absent)
+        values = np.zeros((len(EXPLAINED), 0, len(known)))
+        if rows.status == "ok":
+            judges = self._judges
+            values = explain(
+                rows.actual[part],
+                rows.expected[part],
+                machine,
+                judges.scaling(machine),
+                judges.bands(machine).of(machine),
+            )[:, :, known]
+        names = [self._sensors[place] for place in known]
+        return explained_table(keys[: values.shape[1]], names, values)
 
     def _table(self, done: Waiting) -> pl.DataFrame:
         """The output rows of a batch, whose rows are all decided."""

@@ -36,6 +36,7 @@ EVERY_FILE = {
     "calibration.parquet",
     "config.toml",
     "reference.parquet",
+    "bands.json",
     "scaling.json",
     "schema.json",
     "training.json",

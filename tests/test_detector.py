@@ -359,7 +359,7 @@ def tiny_reader(normal: NormalWindows) -> WindowReader:
 
 def blocks_of(windows: TrainingWindows) -> Readings:
     normal = NormalWindows.fit(windows)
-    return read_blocks(tiny_reader(normal), normal, windows, STRIDE)
+    return read_blocks(tiny_reader(normal), normal, windows, STRIDE).readings
 
 
 def test_every_machine_has_its_share_of_the_blocks() -> None:
@@ -383,7 +383,7 @@ def test_a_window_of_a_block_counts_for_its_stride_of_rows() -> None:
     windows = TrainingWindows([noise(300)], WINDOW_SIZE)
     normal = NormalWindows.fit(windows)
     reader = tiny_reader(normal)
-    found = read_blocks(reader, normal, windows, STRIDE)[()]
+    found = read_blocks(reader, normal, windows, STRIDE).readings[()]
     by_hand: dict[str, list[float]] = {name: [] for name in READINGS}
     for block in normal.blocks(windows):
         read = reader.against(block.others).read(windows.take(block.inside[::STRIDE]), KNEES)
@@ -413,7 +413,7 @@ def test_what_only_one_block_has_seen_comes_out_novel() -> None:
     starts = np.concatenate([block.inside[::STRIDE] for block in normal.blocks(windows)])
     within = (starts >= 242) & (starts + WINDOW_SIZE <= 358)
     without = (starts + WINDOW_SIZE <= 242) | (starts >= 358)
-    honest = -np.log(read_blocks(reader, normal, windows, STRIDE)[()]["window"][::STRIDE])
+    honest = -np.log(read_blocks(reader, normal, windows, STRIDE).readings[()]["window"][::STRIDE])
     lenient = -np.log(reader.read(windows.take(starts), KNEES).rows["window"][:, 0])
     assert honest[within].min() > honest[without].max()
     assert np.median(honest[within] - lenient[within]) > np.log(2.0)

@@ -127,8 +127,8 @@ def test_a_forged_header_length_is_refused(length: int, model: Path) -> None:
     refused(sealed(model))
 
 
-def set_(*path: str, value: object) -> Callable[[dict[str, Any]], None]:
-    def change(values: dict[str, Any]) -> None:
+def set_(*path: str | int, value: object) -> Callable[[Any], None]:
+    def change(values: Any) -> None:
         for part in path[:-1]:
             values = values[part]
         values[path[-1]] = value
@@ -140,7 +140,7 @@ def config(old: str, new: str) -> Forge:
     return lambda model: forge_text(model, "config.toml", old, new)
 
 
-def jsons(name: str, *path: str, value: object) -> Forge:
+def jsons(name: str, *path: str | int, value: object) -> Forge:
     return lambda model: forge_json(model, name, set_(*path, value=value))
 
 
@@ -225,6 +225,9 @@ SIZES: dict[str, Forge] = {
     "scaling": jsons("scaling.json", "sensors", value=[]),
     "scales": lambda m: forge_text(m, "scaling.json", '"scale": [', '"scale": [0.0,'),
     "readings": jsons("scaling.json", "readings", value={}),
+    "bands": jsons("bands.json", "bands", 0, "machine", value=["a"]),
+    "band": lambda m: forge_text(m, "bands.json", '"low": [', '"low": [0.0,'),
+    "band beside 0": jsons("bands.json", "bands", 0, "band", "low", 0, value=0.5),
     "epochs": jsons("training.json", "epochs", value=[]),
     "depth": lambda m: forge_text(m, "training.json", '"notes": []', '"notes": ' + "[" * 10**5),
     "toml": lambda m: forge_text(m, "config.toml", "[alert]", "x = " + "[" * 10**5 + "\n[alert]"),

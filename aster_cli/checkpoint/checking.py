@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from aster_cli.bands import Band
 from aster_cli.checkpoint.values import Adapter, Arrays, ModelSchema, Scoring, TrainingRecord
 from aster_cli.config import ModelConfig
 from aster_cli.scaling import ScalingTable
@@ -83,6 +84,15 @@ def require_scaling(tables: Iterable[ScalingTable], n_sensors: int) -> None:
         )
         _require(all(bool(np.isfinite(part).all()) for part in parts), "it holds no numbers")
         _require(bool((parts[1] > 0).all() and (parts[2] > 0).all()), "a scale is not above zero")
+
+
+def require_bands(bands: Iterable[Band], n_sensors: int) -> None:
+    """A lowest and a highest residual for every sensor, and 0 between them."""
+    for band in bands:
+        low, high = np.array(band.low), np.array(band.high)
+        _require(low.shape == high.shape == (n_sensors,), "it has not one for every sensor")
+        _require(bool(np.isfinite([low, high]).all()), "it holds no numbers")
+        _require(bool((low <= 0).all() and (high >= 0).all()), "a band does not hold 0")
 
 
 def require_readings(readings: dict[str, tuple[float, float]]) -> None:

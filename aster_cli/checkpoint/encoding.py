@@ -5,15 +5,17 @@ from collections.abc import Mapping
 
 import msgspec
 
+from aster_cli.bands import Band
 from aster_cli.calibration import ReadingScale
 from aster_cli.checkpoint.values import Manifest
 from aster_cli.scaling import ScalingTable
 
-FORMAT = 4
+FORMAT = 5
 """Version of the directory's format; another one is refused.
 
 Format 1 measured novelty in two lengths and knew nothing of detectors of single machines.
 Format 2 told machines' thresholds by names that two of them could share.
+Format 4 knew no normal bands.
 """
 
 MANIFEST = "manifest.json"
@@ -42,6 +44,19 @@ class Scales(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sensors: tuple[MachineTable, ...]
     readings: dict[str, ReadingScale]
+
+
+class MachineBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One machine's band."""
+
+    machine: tuple[str, ...] | None  # None: the pooled one
+    band: Band
+
+
+class Bands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``bands.json``."""
+
+    bands: tuple[MachineBand, ...]
 
 
 def pretty(value: object) -> bytes:

@@ -13,9 +13,17 @@ import msgspec
 import polars as pl
 
 from aster_cli.backbones import Backbone
+from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration, ScoreTable
 from aster_cli.checkpoint import checking
-from aster_cli.checkpoint.encoding import FORMAT, MANIFEST, Scales, identity_of, seal_of
+from aster_cli.checkpoint.encoding import (
+    FORMAT,
+    MANIFEST,
+    Bands,
+    Scales,
+    identity_of,
+    seal_of,
+)
 from aster_cli.checkpoint.machines import FOLDER, MachineDetectors
 from aster_cli.checkpoint.values import (
     Adapter,
@@ -108,6 +116,7 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
         reference=card.reference,
         scaling=_read_scaling(path, card),
         calibration=_read_calibration(path, card),
+        bands=_read_bands(path, card),
         backbone=backbone,
         adapter=adapter,
         weights=_read(path, manifest, "weights.safetensors", own_weights),
@@ -174,8 +183,8 @@ def load_machine(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
 
 def read_measures(
     detectors: MachineDetectors, machine: MachineId
-) -> tuple[ModelCard, SensorScaling, Calibration]:
-    """What a single machine's detector says of itself, how it scales, and what its scores mean.
+) -> tuple[ModelCard, SensorScaling, Calibration, NormalBands]:
+    """What a single machine's detector says of itself, how it scales, and what is normal to it.
 
     No weights, no torch.
 
@@ -185,7 +194,8 @@ def read_measures(
     path = _require_inside(detectors, machine)
     card = read_card(path)
     _require_listed(detectors, machine, card.manifest.model_id)
-    return card, _read_scaling(path, card), _read_calibration(path, card)
+    measures = _read_scaling(path, card), _read_calibration(path, card), _read_bands(path, card)
+    return card, *measures
 
 
 def _require_listed(detectors: MachineDetectors, machine: MachineId, model_id: str) -> None:
@@ -225,6 +235,20 @@ def _read_scales(path: Path, card: ModelCard) -> Scales:
         return scales
 
     return _read(path, card.manifest, "scaling.json", scales_of)
+
+
+def _read_bands(path: Path, card: ModelCard) -> NormalBands:
+    def bands_of(data: bytes) -> Bands:
+        found = _json(data, Bands)
+        if [one.machine for one in found.bands].count(None) != 1:
+            raise ValueError("it has no pooled band, or several")
+        checking.require_bands([one.band for one in found.bands], len(card.schema.log.sensors))
+        return found
+
+    bands = _read(path, card.manifest, "bands.json", bands_of).bands
+    machines = {one.machine: one.band for one in bands if one.machine is not None}
+    pooled = next(one.band for one in bands if one.machine is None)
+    return NormalBands(pooled, machines)
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.backbones import Backbone
+from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration
 from aster_cli.config import DetectorConfig
 from aster_cli.logs import LogSchema
@@ -144,6 +145,7 @@ class Checkpoint:
     reference: pl.DataFrame
     scaling: SensorScaling
     calibration: Calibration
+    bands: NormalBands
     backbone: Backbone | None
     adapter: Adapter | None
     weights: Arrays

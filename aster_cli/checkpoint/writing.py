@@ -19,6 +19,8 @@ from aster_cli.calibration import Calibration, ScoreTable
 from aster_cli.checkpoint.encoding import (
     FORMAT,
     MANIFEST,
+    Bands,
+    MachineBand,
     MachineTable,
     Scales,
     digests_of,
@@ -164,11 +166,18 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         ),
         checkpoint.calibration.readings,
     )
+    bands = Bands(
+        (
+            MachineBand(None, checkpoint.bands.pooled),
+            *(MachineBand(machine, band) for machine, band in checkpoint.bands.machines.items()),
+        )
+    )
     contents = {
         "config.toml": msgspec.toml.encode(_without_none(msgspec.to_builtins(checkpoint.config))),
         "schema.json": pretty(checkpoint.schema),
         "training.json": pretty(checkpoint.training),
         "scaling.json": pretty(scales),
+        "bands.json": pretty(bands),
         "calibration.parquet": _parquet(_held_out(checkpoint.calibration)),
         "reference.parquet": _parquet(checkpoint.reference),
         "weights.safetensors": arrays(checkpoint.weights),

@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from aster_cli.cli.explanations import explanation
 from aster_cli.cli.outcome import Run
 from aster_cli.cli.showing import Journal
+from aster_cli.cli.targets import require_other
 from aster_cli.config import AlertRule
 from aster_cli.errors import StateError, UsageError
 from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
@@ -35,6 +37,7 @@ class Resumption:
         rescore: Whether to start anew.
         compact: Whether to make one part of all.
         device: What to score on.
+        explain: Where goes what was expected of the run's rows; None for nowhere.
     """
 
     model: Path
@@ -46,6 +49,7 @@ class Resumption:
     rescore: bool
     compact: bool
     device: str
+    explain: Path | None = None
 
 
 def require_sense(
@@ -102,16 +106,25 @@ def resume(asked: Resumption, open_it: Callable[[], Log], journal: Journal) -> R
                 [f"the last run (process {interrupted}) was interrupted; what it left is done anew"]
             )
         _require_outside(asked.target, log)
+        require_other(None if asked.explain is None else str(asked.explain), log, "--explain")
         state = _begin(asked, home)
         dataset = Dataset(asked.target, state.dataset)
         journal.notes(log.notes)
-        with row_progress(journal.console, log, "scoring") as advance:
+        with (
+            explanation(asked.explain) as on_explained,
+            row_progress(journal.console, log, "scoring") as advance,
+        ):
             # torch and all that comes with it: only from here on
             from aster_cli.detector import Detector
 
             detector = Detector.load(asked.model)
             scorer = detector.incremental_scorer(
-                log, state.lanes, delay=asked.delay, device=asked.device, rule=asked.rule
+                log,
+                state.lanes,
+                delay=asked.delay,
+                device=asked.device,
+                rule=asked.rule,
+                on_explained=on_explained,
             )
             written, whole_since = _write(dataset, state, scorer.tables(advance), asked.compact)
         if written or scorer.changed:

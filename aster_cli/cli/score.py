@@ -25,7 +25,12 @@ from aster_cli.cli.outcome import (
 from aster_cli.cli.resuming import Resumption, require_sense, resume
 from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.single import Single, score_whole
-from aster_cli.cli.targets import require_agreeing, require_metrics, require_page
+from aster_cli.cli.targets import (
+    require_agreeing,
+    require_explanation,
+    require_metrics,
+    require_page,
+)
 from aster_cli.errors import EmptyLogError, NoRowsError, StorageError, UsageError
 from aster_cli.logs import Log, open_log
 from aster_cli.render.console import stdout_console
@@ -98,6 +103,16 @@ def score(
         bool,
         options.flag("--compact", help="With --state: make one part of all parts of -o."),
     ] = False,
+    explain: Annotated[
+        Path | None,
+        options.flag(
+            "--explain",
+            metavar="FILE",
+            help="Also write what was expected of each sensor in every row, and the normal band; its "
+            "suffix says how. With --state: of the rows of this run.",
+            show_default=False,
+        ),
+    ] = None,
     report: options.Report = None,
     threshold_method: options.ThresholdMethodName = "quantile",
     threshold: options.Threshold = None,
@@ -159,6 +174,7 @@ def score(
             "--report": report is not None,
         },
     )
+    require_explanation(explain, output)
     require_page(report)
     require_metrics(metrics_file)
     card = read_card(model)
@@ -219,10 +235,11 @@ def score(
             rescore=rescore,
             compact=compact,
             device=device,
+            explain=explain,
         )
         run = resume(resumption, open_it, journal)
     else:
-        asked = Single(model, target, output_format, raw_csv, rule, device)
+        asked = Single(model, target, output_format, raw_csv, rule, device, explain)
         with open_it() as log:
             if report is None:
                 run = score_whole(asked, log, journal)

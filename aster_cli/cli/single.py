@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aster_cli.cli.explanations import explanation
 from aster_cli.cli.outcome import Run
 from aster_cli.cli.showing import Journal
 from aster_cli.cli.targets import require_other
@@ -28,6 +29,7 @@ class Single:
         raw_csv: Whether CSV cells stay as they are.
         rule: When a score becomes an alarm.
         device: What to score on.
+        explain: Where goes what was expected of every row; None for nowhere.
     """
 
     model: Path
@@ -36,6 +38,7 @@ class Single:
     raw_csv: bool
     rule: AlertRule
     device: str
+    explain: Path | None = None
 
 
 def score_whole(
@@ -50,17 +53,21 @@ def score_whole(
         collector: Is given every table, for a report.
     """
     require_other(asked.target, log, "-o")
+    require_other(None if asked.explain is None else str(asked.explain), log, "--explain")
     journal.notes(log.notes)
     with (
         open_writer(asked.target, output_format=asked.output_format, raw_csv=asked.raw_csv)
         if asked.target
         else nullcontext() as out,
+        explanation(asked.explain, raw_csv=asked.raw_csv) as on_explained,
         row_progress(journal.console, log, "scoring") as advance,
     ):
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
 
-        scorer = Detector.load(asked.model).scorer(log, asked.device, rule=asked.rule)
+        scorer = Detector.load(asked.model).scorer(
+            log, asked.device, rule=asked.rule, on_explained=on_explained
+        )
         # a row out for every row in: merged rows, too, come out each for itself
         watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
         for table in scorer.tables():

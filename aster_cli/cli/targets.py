@@ -40,6 +40,15 @@ def require_metrics(target: Path | None) -> None:
     _require_place(target, "metrics", (".prom",))
 
 
+def require_explanation(target: Path | None, output: str | None) -> None:
+    """Refuse a place for an explanation of no known format, or that of the scores."""
+    _require_place(target, "an explanation", (".parquet", *SUFFIXES))
+    if target is not None and output is not None and Path(output).resolve() == target.resolve():
+        raise UsageError(
+            "is where the scores go", where=repr(str(target)), hint="name another file"
+        )
+
+
 def _require_place(target: Path | None, what: str, suffixes: tuple[str, ...]) -> None:
     """Before any work is done: what is committed first must not be lost for want of this."""
     if target is None:

@@ -4,6 +4,7 @@
 types and order once, early, naming the offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
+from aster_cli.logs.explained import EXPLAINED, SENSOR
 from aster_cli.logs.incidents import Incident, read_incidents, require_apart
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_frame, open_log
@@ -13,7 +14,9 @@ from aster_cli.logs.sources import Source, find_sources
 from aster_cli.logs.writers import Writer, open_writer
 
 __all__ = [
+    "EXPLAINED",
     "SCORE_DTYPES",
+    "SENSOR",
     "TOP_SENSORS",
     "Incident",
     "Log",

@@ -27,9 +27,9 @@ JUDGES = tuple(
 
 APART = {"cli", "render", "inspection", "evaluation", "checkpoint", "logs", "report"}
 APART_FILES = {
-    *("__main__.py", "alerts.py", "attribution.py", "confined.py", "drift.py", "errors.py"),
-    *("events.py", "incremental.py", "locks.py", "plain.py", "reference.py", "relabelling.py"),
-    *("snapshots.py", "sparklines.py", "state.py"),
+    *("__main__.py", "alerts.py", "attribution.py", "bands.py", "confined.py", "drift.py"),
+    *("errors.py", "events.py", "explaining.py", "incremental.py", "locks.py", "plain.py"),
+    *("reference.py", "relabelling.py", "snapshots.py", "sparklines.py", "state.py"),
 }
 """Rooms and files of aster that decide no score; whatever is not named here does."""
 
