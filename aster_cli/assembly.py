@@ -14,7 +14,7 @@ from aster_cli.config import ModelConfig
 from aster_cli.errors import ModelDirectoryError
 from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
-from aster_cli.model.device import dtype_of
+from aster_cli.model.device import batch_windows, dtype_of
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
 from aster_cli.reading import WindowReader
@@ -92,11 +92,12 @@ class Blueprint:
         normal = NormalWindows(stored, whitening, remoteness)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
+        as_recorded = self.device.type == self.scoring.device
         return WindowReader(
             network.to(self.device).eval(),
             normal.to(self.device),
             self.device,
-            self.scoring.batch_windows,
+            self.scoring.batch_windows if as_recorded else batch_windows(self.device),
         )
 
 

@@ -32,7 +32,7 @@ from aster_cli.config import DetectorConfig
 from aster_cli.defaults import training_steps
 from aster_cli.errors import DataError, UsageError
 from aster_cli.logs.schema import listed
-from aster_cli.model.device import find_device, resolve_precision
+from aster_cli.model.device import batch_windows, find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
     FEWEST_WINDOWS,
@@ -42,7 +42,6 @@ from aster_cli.preparation import (
     split_time,
     state_sensors,
 )
-from aster_cli.reading import BATCH_WINDOWS
 from aster_cli.reference import reference_table
 from aster_cli.results import MachineId, Segment, Series
 from aster_cli.scaling import SensorScaling
@@ -111,7 +110,7 @@ def fit_detector(
     scaling, parts = _prepare(series, splits, schema, config, log.name)
     device = find_device(config.training.device)
     scoring = Scoring(
-        batch_windows=BATCH_WINDOWS,
+        batch_windows=batch_windows(device),
         precision=resolve_precision(config.training.precision, device),
         threads=torch.get_num_threads(),
         device="cuda" if device.type == "cuda" else "cpu",

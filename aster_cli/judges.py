@@ -59,7 +59,7 @@ class DetectorJudges(Judges):
         # not `lru_cache`: over a method it is a circle, and networks would wait for the collector
         self._readers: OrderedDict[MachineId, WindowReader] = OrderedDict()
         self._most_readers = networks_in(MEMORY, pooled)
-        self._fewest = blueprint.scoring.batch_windows  # at once, of readers that are gone
+        self._fewest = self._pooled_reader.batch_windows  # at once, of readers that are gone
         self._measures: dict[MachineId, _Measures] = {}
         self._sensors = pooled.schema.log.sensors
         self._pooled_measures = _Measures(

@@ -17,9 +17,6 @@ READINGS = ("classifier", "window")
 FARTHEST = 30.0
 """In scaled units over the knee: beyond it no sensor departs farther, lest squares become infinite."""
 
-BATCH_WINDOWS = 64
-"""The one shape that the network is given when scoring: equal windows give equal bits."""
-
 
 class WindowReader:
     """The trained network and the stored normal windows, reading windows in batches of one shape.
@@ -28,7 +25,7 @@ class WindowReader:
         network: In evaluation mode, on `device`.
         normal: The stored normal windows, on `device`.
         device: Where both live.
-        batch_windows: Windows of a batch, as the model has it recorded.
+        batch_windows: Windows of a batch: equal windows in batches of equal shape give equal bits.
 
     Attributes:
         batch_windows: The same, or fewer since the device's memory did not hold so many.

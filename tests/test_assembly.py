@@ -1,10 +1,14 @@
 """What is kept of a training, put together again."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import torch
 
 from aster_cli.assembly import Blueprint, keep
 from aster_cli.checkpoint import Scoring
+from aster_cli.model.device import batch_windows
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.reading import READINGS, WindowReader
 from tests.tiny_network import (
@@ -56,6 +60,15 @@ def test_what_is_kept_reads_the_same_bits() -> None:
         np.testing.assert_array_equal(kept.rows[name], trained.rows[name])
     np.testing.assert_array_equal(kept.expected, trained.expected)
     np.testing.assert_array_equal(kept.departures, trained.departures)
+
+
+def test_a_model_of_another_device_is_read_in_the_batches_of_this_one() -> None:
+    """What a GPU takes at once would occupy a processor for long; a model keeps to its own device's."""
+    network, normal = tiny_network().eval(), tiny_normal()
+    foreign = msgspec.structs.replace(SCORING, batch_windows=1024, device="cuda")
+    there = replace(blueprint(), scoring=foreign)
+    assert there.reader(keep(network, normal)).batch_windows == batch_windows(CPU) < 1024
+    assert blueprint().reader(keep(network, normal)).batch_windows == SCORING.batch_windows
 
 
 def test_normal_windows_are_kept_as_they_are() -> None:

@@ -11,9 +11,11 @@ from torch import Tensor
 from aster_cli import Detector
 from aster_cli.attribution import Attribution, attribute
 from aster_cli.logs import Log
-from aster_cli.reading import BATCH_WINDOWS, WindowReader
+from aster_cli.reading import WindowReader
 from aster_cli.results import FloatArray
 from aster_cli.windows import sliding, window_starts
+
+_AT_ONCE = 64  # windows
 
 Evidence = dict[str, FloatArray]
 """By name, ``(row, sensor)``, larger for more to blame, never negative."""
@@ -84,7 +86,7 @@ def candidate_evidence(detector: Detector, log: Log, values: FloatArray) -> Evid
     starts = np.append(window_starts(len(scaled), size, stride), len(scaled) - size)
     windows, counts = sliding(scaled, size), np.zeros((len(scaled), 1))
     sums = {name: np.zeros(values.shape) for name in CANDIDATES}
-    for batch in np.array_split(starts, len(starts) // BATCH_WINDOWS + 1):
+    for batch in np.array_split(starts, len(starts) // _AT_ONCE + 1):
         found = _candidates(reader, torch.from_numpy(windows[batch]))
         for place, start in enumerate(batch.tolist()):
             counts[start : start + size] += 1

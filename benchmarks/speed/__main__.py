@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.detection.entities import ROOT
+from benchmarks.speed.gpu import run
 from benchmarks.speed.peers import BASE, growth_table, measure_peers, peers_table
 from benchmarks.speed.picture import draw
 from benchmarks.speed.rows import measure_rows
@@ -27,6 +28,9 @@ def main() -> None:
     rows.add_argument("--backbone", default="smollm2-135m", help="of the model")
     rows.add_argument("--backbone-layers", type=int, default=3, help="of that")
     rows.set_defaults(command=_rows)
+    gpu = commands.add_parser("gpu", help="a GPU beside the processor")
+    gpu.add_argument("--json", type=Path, help="keep the figures there, too")
+    gpu.set_defaults(command=_gpu)
     arguments = parser.parse_args()
     arguments.command(arguments)
 
@@ -62,6 +66,10 @@ def _run(arguments: argparse.Namespace) -> None:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     PAGE.write_text("\n\n".join([before + BEGIN, *parts, END + after]), encoding="utf-8")
+
+
+def _gpu(arguments: argparse.Namespace) -> None:
+    run(arguments.json)
 
 
 def _rows(arguments: argparse.Namespace) -> None:

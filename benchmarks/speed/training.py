@@ -28,24 +28,22 @@ _RATE = 1e-3
 def measure_training(steps: int = 4, rounds: int = 3) -> list[str]:
     """Train both, in turn, with and without LoRA; return a table in Markdown."""
     torch.set_num_threads(1)
-    values = waves(np.arange(ROWS), SENSORS, np.random.default_rng(0))
-    windows = TrainingWindows([values], WINDOW)
-    normal = NormalWindows.fit(windows)
+    windows, normal = windows_of_waves()
     precision = resolve_precision("auto", _CPU)
     lines = [
         f"| LoRA rank | plain loop, float32 | `aster train`, {precision} | ratio |",
         "|---|---|---|---|",
     ]
     for rank in (8, 0):
-        plain = _network(rank, torch.float32)
+        plain = build(rank, torch.float32)
         plain.context.backbone.llm.requires_grad_(True)  # type: ignore[union-attr]
-        own = _network(rank, dtype_of(precision))
+        own = build(rank, dtype_of(precision))
         taken: list[tuple[float, float]] = []
         for _ in range(rounds + 1):
             since = time.process_time()
             train_plainly(plain, windows, normal, steps)
             between = time.process_time()
-            for _ in train(own, windows, normal, windows.none(), _schedule(steps), _CPU):
+            for _ in train(own, windows, normal, windows.none(), schedule(steps), _CPU):
                 pass
             taken.append((between - since, time.process_time() - between))
         slow, fast = (median(column) / steps for column in zip(*taken[1:], strict=True))
@@ -74,14 +72,23 @@ def train_plainly(
         optimiser.step()
 
 
-def _network(rank: int, dtype: torch.dtype) -> AsterNetwork:
-    model = ModelConfig(window_size=WINDOW, latent_width=16, lora_rank=rank)
+def windows_of_waves() -> tuple[TrainingWindows, NormalWindows]:
+    """What is learnt from, and what is normal of it."""
+    values = waves(np.arange(ROWS), SENSORS, np.random.default_rng(0))
+    windows = TrainingWindows([values], WINDOW)
+    return windows, NormalWindows.fit(windows)
+
+
+def build(rank: int, dtype: torch.dtype, backbone: str = "smollm2-135m") -> AsterNetwork:
+    """A new network; LoRA of this rank, the language model in this type."""
+    model = ModelConfig(window_size=WINDOW, latent_width=16, lora_rank=rank, backbone=backbone)
     torch.manual_seed(0)
     network = build_network(model, SENSORS, configured_backbone(model), compute_dtype=dtype)
-    if rank:
-        network.context.backbone.add_lora(rank)  # type: ignore[union-attr]
+    if rank and network.context is not None:
+        network.context.backbone.add_lora(rank)
     return network
 
 
-def _schedule(steps: int) -> Schedule:
+def schedule(steps: int) -> Schedule:
+    """So many steps at full strength."""
     return Schedule(steps, BATCH, _RATE, reversal_strength=1.0, reversal_from=1.0, seed=0)
