@@ -11,7 +11,8 @@ from aster_cli import Detector
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.logs import open_log
 from aster_cli.model.device import batch_windows, find_device
-from tests.tiny_detector import tiny_config, tiny_model, wave
+from tests.tiny_backbone import write_tiny_backbone
+from tests.tiny_detector import tiny_config, wave
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -30,11 +31,10 @@ def live(tmp_path: Path) -> Path:
     return tmp_path / "live.parquet"
 
 
-def test_a_model_scores_alike_on_both_devices(
-    tmp_path_factory: pytest.TempPathFactory, live: Path
-) -> None:
+def test_a_model_scores_alike_on_both_devices(live: Path, tmp_path: Path) -> None:
     """A model trained on one machine is used on others; alarms must not depend on which."""
-    detector = Detector.load(tiny_model(tmp_path_factory.getbasetemp()))
+    config = tiny_config(str(write_tiny_backbone(tmp_path / "llm"))).changed(device="cpu")
+    detector = Detector.fit(wave(300), config)
     there, notes = scored(detector, live, "cuda")
     here, _ = scored(detector, live, "cpu")
     np.testing.assert_allclose(there["score"], here["score"], rtol=1e-4, atol=1e-4)
