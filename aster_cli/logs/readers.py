@@ -350,7 +350,9 @@ class ParquetReader(FileReader):
         return pyarrow.parquet.read_schema(self.source.path)
 
     def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
-        with pyarrow.parquet.ParquetFile(self.source.path) as file:
+        # what PyArrow buffers ahead, it keeps to the end; without a buffer it reads whole row groups
+        options = {"pre_buffer": False, "buffer_size": BLOCK_BYTES}
+        with pyarrow.parquet.ParquetFile(self.source.path, **options) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
 

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from aster_cli.errors import LogFormatError, StorageError
@@ -47,6 +49,20 @@ def test_frames_are_bounded_in_rows(save, name):
     assert max(heights) <= 1000
     assert sum(heights) == len(many)
     assert reader.head()[0].height <= HEAD_ROWS
+
+
+@pytest.mark.parametrize("group", [1 << 16, 1 << 20], ids=["many groups", "one group"])
+def test_memory_holds_a_part_of_a_parquet_file(tmp_path, group):
+    # A file has any number of row groups, of any length: neither all nor one has to fit.
+    path = tmp_path / "log.parquet"
+    noise = pl.DataFrame({"flow": np.random.default_rng(0).normal(size=1 << 20)})
+    noise.write_parquet(path, row_group_size=group)
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes() - before
+        for _ in reader_of(str(path)).frames({"flow": pl.Float64()}, rows=1 << 16)
+    ]
+    assert max(held) < path.stat().st_size / 2
 
 
 @pytest.mark.parametrize("name", FORMATS)
