@@ -11,6 +11,7 @@ import polars as pl
 from aster_cli.checkpoint import ModelCard, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
+from aster_cli.cli.explanations import explained_log, explanation, explanation_place
 from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_page
 from aster_cli.config import ColumnConfig, LogFormat, TimeConfig, require
@@ -131,6 +132,7 @@ def evaluate(
         ),
         input_format=input_format,
         device=device,
+        report=report,
     )
     with ExitStack() as stack:
         gathered = _gather(case, journal, stack)
@@ -164,11 +166,15 @@ class Case:
     time: TimeConfig
     input_format: LogFormat | None
     device: str
+    report: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Labels, scores, the segments that baselines need, the log if there is one, and a name."""
+    """Labels, scores, the segments that baselines need, the log if there is one, and a name.
+
+    `explained` is where there is an explanation, if there is one.
+    """
 
     truth: "Truth"
     table: pl.DataFrame
@@ -176,6 +182,7 @@ class Gathered:
     live: list[Segment]
     log: Log | None
     name: str
+    explained: Path | None = None
 
 
 def _gather(case: Case, journal: Journal, stack: ExitStack) -> Gathered:
@@ -215,16 +222,22 @@ def _gather(case: Case, journal: Journal, stack: ExitStack) -> Gathered:
         )
     )
     journal.notes(log.notes)
+    place = None
     if case.model is not None:
         from aster_cli.detector import Detector
 
-        table = pl.concat(Detector.load(case.model).scorer(log, case.device).tables())
+        place = stack.enter_context(
+            explanation_place(None, log, for_report=case.report is not None)
+        )
+        with explanation(place) as on_explained:
+            detector = Detector.load(case.model)
+            table = pl.concat(detector.scorer(log, case.device, on_explained=on_explained).tables())
     else:
         table = read_scores(str(case.scores))
         if parts_of(Path(str(case.scores))):
             table = in_order_of(log, table)
     live = segments(log, rules) if peers else []
-    return Gathered(truth_of(log), table, peers, live, log, log.name)
+    return Gathered(truth_of(log), table, peers, live, log, log.name, place)
 
 
 def _write_report(
@@ -241,12 +254,18 @@ def _write_report(
     collector = RowCollector()
     collector.take(table.drop(case.columns.label_col, strict=False))
     judged = Judged.of(truth, found, by_row, table["threshold"].to_numpy())
-    Report(
-        gathered.name,
-        collector.rows(),
-        log=log,
-        columns=case.columns,
-        time=case.time,
-        card=case.card,
-        judged=judged,
-    ).write(target)
+    with ExitStack() as stack:
+        explained = None
+        if log is not None:
+            explained = stack.enter_context(explained_log(gathered.explained, log))
+        page = Report(
+            gathered.name,
+            collector.rows(),
+            log=log,
+            explained=explained,
+            columns=case.columns,
+            time=case.time,
+            card=case.card,
+            judged=judged,
+        )
+    page.write(target)

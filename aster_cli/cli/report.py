@@ -12,7 +12,8 @@ from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import Journal
 from aster_cli.cli.targets import require_page
 from aster_cli.config import TimeConfig
-from aster_cli.logs import ScoresFile, open_log
+from aster_cli.errors import UsageError
+from aster_cli.logs import ScoresFile, open_explained, open_log
 from aster_cli.plain import plain
 
 
@@ -31,6 +32,15 @@ def report(
             "--logs",
             metavar="LOGS",
             help="The log of the scores: its sensors are shown beside them; repeatable.",
+        ),
+    ] = None,
+    explained: Annotated[
+        Path | None,
+        options.flag(
+            "--explained",
+            metavar="FILE",
+            help="What `aster score --explain` wrote: it is shown beside the values of --logs.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -70,6 +80,10 @@ def report(
 
     journal = Journal(log_format, no_color=no_color, quiet=quiet, json=False)
     require_page(output)
+    if explained is not None and not logs:
+        raise UsageError(
+            "stands beside the log's own values", where="--explained", hint="name it with --logs"
+        )
     card = None if model is None else read_card(model)
     with ExitStack() as stack:
         file = stack.enter_context(ScoresFile(scores))
@@ -93,8 +107,12 @@ def report(
                 open_log(logs, columns, time, expected=expected, input_format=input_format)
             )
             journal.notes(log.notes)
+        told = None
+        if explained is not None:
+            told = stack.enter_context(open_explained(str(explained), rows.id_cols, time))
         target = output or Path(f"{file.name}.html")
         name = file.name if log is None else log.name
-        Report(name, rows, log=log, columns=columns, time=time, card=card).write(target)
+        page = Report(name, rows, log=log, explained=told, columns=columns, time=time, card=card)
+        page.write(target)
     journal.console.print(f"{plain(target)}: open it in a browser", highlight=False)
     journal.summary("report", report=str(target))

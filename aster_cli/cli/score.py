@@ -15,6 +15,7 @@ from aster_cli.cli import options
 from aster_cli.cli.alerting import alert_rule
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
+from aster_cli.cli.explanations import explained_log, explanation_place
 from aster_cli.cli.outcome import (
     ANOMALIES_FOUND,
     DONE,
@@ -239,8 +240,11 @@ def score(
         )
         run = resume(resumption, open_it, journal)
     else:
-        asked = Single(model, target, output_format, raw_csv, rule, device, explain)
-        with open_it() as log:
+        with (
+            open_it() as log,
+            explanation_place(explain, log, for_report=report is not None) as place,
+        ):
+            asked = Single(model, target, output_format, raw_csv, rule, device, place)
             if report is None:
                 run = score_whole(asked, log, journal)
             else:
@@ -249,15 +253,18 @@ def score(
                 collector = RowCollector()
                 run = score_whole(asked, log, journal, collector=collector)
                 found = run.summary
-                Report(
-                    log.name,
-                    collector.rows(found.events),
-                    log=log,
-                    columns=columns,
-                    time=time,
-                    card=card,
-                    notes=(*unknown_machines(found.unknown_machines), *told(found.findings)),
-                ).write(report)
+                with explained_log(place, log) as explained:
+                    page = Report(
+                        log.name,
+                        collector.rows(found.events),
+                        log=log,
+                        explained=explained,
+                        columns=columns,
+                        time=time,
+                        card=card,
+                        notes=(*unknown_machines(found.unknown_machines), *told(found.findings)),
+                    )
+                page.write(report)
     summary = run.summary
     journal.notes(unknown_machines(summary.unknown_machines))
     journal.notes(told(summary.findings), level="warning")

@@ -4,7 +4,7 @@
 types and order once, early, naming the offender; `open_writer` writes frames of scores. Neither knows torch.
 """
 
-from aster_cli.logs.explained import EXPLAINED, SENSOR
+from aster_cli.logs.explained import EXPLAINED, SENSOR, open_explained
 from aster_cli.logs.incidents import Incident, read_incidents, require_apart
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_frame, open_log
@@ -26,6 +26,7 @@ __all__ = [
     "Writer",
     "find_sources",
     "is_scores_file",
+    "open_explained",
     "open_frame",
     "open_log",
     "open_writer",

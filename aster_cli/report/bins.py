@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aster_cli.errors import DataError
+from aster_cli.logs import Log
 from aster_cli.report.rows import ReportRows
-from aster_cli.results import FloatArray, LogBatch
+from aster_cli.results import FloatArray, MachineId
 
 IntArray = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
@@ -121,47 +123,70 @@ def _around_events(rows: ReportRows, step: int, left: int) -> Iterable[IntArray]
 
 
 class CurveBins:
-    """The lowest and highest values of some columns in each bin, from batches of a log's rows.
+    """The lowest and highest values of some curves in each bin, from rows as they come.
 
     Args:
         rows: What the bins are of.
         bins: Them.
-        columns: Which values of a row are kept.
+        n_curves: How many curves.
 
     Attributes:
-        low: ``(bin, column)`` NaN where no row has a value.
-        high: ``(bin, column)`` the same.
+        low: ``(bin, curve)`` NaN where no row has a value.
+        high: ``(bin, curve)`` the same.
         matched: Rows so far that are rows of the scores.
     """
 
-    def __init__(self, rows: ReportRows, bins: Bins, columns: Sequence[int]) -> None:
+    def __init__(self, rows: ReportRows, bins: Bins, n_curves: int) -> None:
         self._rows = rows
         self._bins = bins
-        self._columns = list(columns)
-        self.low = np.full((len(bins), len(columns)), np.nan, dtype=np.float32)
-        self.high = np.full((len(bins), len(columns)), np.nan, dtype=np.float32)
+        self.low = np.full((len(bins), n_curves), np.nan, dtype=np.float32)
+        self.high = np.full((len(bins), n_curves), np.nan, dtype=np.float32)
         self.matched = 0
 
-    def take(self, batch: LogBatch) -> None:
-        """Take the next rows; those of other machines or times than the scores' are left out."""
-        time = self._rows.clock.distances(batch.keys["timestamp"])
-        for machine, places in batch.by_machine():
-            lane = self._rows.machines.get(machine)
-            if lane is not None:
-                self._take_rows(lane, time[places], batch.values[places][:, self._columns])
+    def take(
+        self, machine: MachineId, time: FloatArray, values: FloatArray, *, first: int = 0
+    ) -> None:
+        """Take rows of a machine; those of other machines or times than the scores' are left out.
 
-    def _take_rows(self, lane: int, time: FloatArray, values: FloatArray) -> None:
+        Args:
+            machine: Whose rows they are.
+            time: ``(row,)`` distances from the clock's origin.
+            values: ``(row, curve)`` of some neighbouring curves.
+            first: The first of these.
+        """
+        lane = self._rows.machines.get(machine)
+        if lane is None:
+            return
         bins = self._bins
-        first, last = int(bins.bounds[lane]), int(bins.bounds[lane + 1])
-        own = bins.time[first:last]
+        start, stop = int(bins.bounds[lane]), int(bins.bounds[lane + 1])
+        own = bins.time[start:stop]
         inside = (time >= own[0]) & (time <= bins.until[lane])
         self.matched += int(inside.sum())
         if not inside.any():
             return
-        place = np.searchsorted(own, time[inside], side="right") - 1 + first
+        place = np.searchsorted(own, time[inside], side="right") - 1 + start
         order = np.argsort(place, kind="stable")
-        place, kept = place[order], values[inside][order]
+        place, kept = place[order], values[inside][order].astype(np.float32)
         opens = np.flatnonzero(np.diff(place, prepend=-1))
-        place = place[opens]
-        self.low[place] = np.fmin(self.low[place], np.fmin.reduceat(kept, opens, axis=0))
-        self.high[place] = np.fmax(self.high[place], np.fmax.reduceat(kept, opens, axis=0))
+        at = place[opens], slice(first, first + values.shape[1])
+        self.low[at] = np.fmin(self.low[at], np.fmin.reduceat(kept, opens, axis=0))
+        self.high[at] = np.fmax(self.high[at], np.fmax.reduceat(kept, opens, axis=0))
+
+
+def binned_log(rows: ReportRows, bins: Bins, log: Log, names: Sequence[str]) -> CurveBins:
+    """The values of some of a log's sensors in bins.
+
+    Raises:
+        DataError: No row of the log is one of the scores.
+    """
+    places = [log.schema.sensors.index(name) for name in names]
+    found = CurveBins(rows, bins, len(places))
+    for batch in log.batches():
+        time = rows.clock.distances(batch.keys["timestamp"])
+        for machine, own in batch.by_machine():
+            found.take(machine, time[own], batch.values[own][:, places])
+    if not found.matched:
+        raise DataError(
+            "none of its rows is one of the scores", where=log.name, hint="name their log"
+        )
+    return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aster_cli.plain import plain
 from aster_cli.report.bins import Bins, CurveBins
+from aster_cli.report.expected import ExpectedBins
 from aster_cli.report.rows import ReportRows
 from aster_cli.results import Event
 
@@ -116,15 +117,22 @@ def event_data(
 
 
 def sensor_data(
-    names: Sequence[str], parts: Sequence[str], values: CurveBins
+    names: Sequence[str], parts: Sequence[str], values: CurveBins, expected: ExpectedBins | None
 ) -> list[dict[str, Any]]:
-    """Every panel: its sensor, what part that has in all events, and its values."""
+    """Every panel: its sensor, what part that has in all events, its values, and the expected ones."""
     return [
         {
             "name": plain(name),
             "part": part,
             "place": place,
             "curve": curve(values.low[:, place], values.high[:, place]),
+            "expected": None
+            if expected is None
+            else {
+                "curve": curve(*expected.expected(place)),
+                "band": curve(*expected.band(place)),
+                "outside": encoded(expected.outside(place), "f4"),
+            },
         }
         for place, (name, part) in enumerate(zip(names, parts, strict=True))
     ]

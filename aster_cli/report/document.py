@@ -1,6 +1,7 @@
 """A report, put together: what the page says and what its charts are drawn from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 from aster_cli import __version__
 from aster_cli.checkpoint import ModelCard
 from aster_cli.config import ColumnConfig, TimeConfig
-from aster_cli.errors import DataError
 from aster_cli.inspection import LogReport, inspect_log, leading_sensors
 from aster_cli.logs import Log
 from aster_cli.logs.writers import replaced_file
@@ -16,7 +16,8 @@ from aster_cli.plain import plain
 from aster_cli.render.severity import SEVERITIES
 from aster_cli.render.text import clock_noun, count, number
 from aster_cli.report import background, charts, overview
-from aster_cli.report.bins import Bins, CurveBins, bin_rows
+from aster_cli.report.bins import Bins, CurveBins, bin_rows, binned_log
+from aster_cli.report.expected import ExpectedBins
 from aster_cli.report.judged import Judged, curve_data, judged_parts, label_data, remarks
 from aster_cli.report.page import render_page
 from aster_cli.report.rows import ReportRows
@@ -31,6 +32,7 @@ MOST_SENSORS = 120
 _MOST_BINS = 12_000
 _MOST_VALUES = 640_000  # of all panels together, in bins: 3.4 MB of the page
 _ARRAYS = 2  # of a curve
+_ARRAYS_OF_ALL = 7  # of measured values, of expected ones, of the band, and what lies outside
 
 
 class Report:
@@ -40,6 +42,7 @@ class Report:
         name: What was scored.
         rows: The scores.
         log: The log of the scores, if it is at hand; it is read twice.
+        explained: What was expected of the log, if that is at hand; see `ExpectedBins`.
         columns: What the log was opened with.
         time: The same.
         card: The model's.
@@ -47,7 +50,7 @@ class Report:
         notes: What was said while scoring.
 
     Raises:
-        DataError: No row of the log is one of the scores.
+        DataError: No row of the log, or of what was expected, is one of the scores.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Report:
         rows: ReportRows,
         *,
         log: Log | None = None,
+        explained: Log | None = None,
         columns: ColumnConfig | None = None,
         time: TimeConfig | None = None,
         card: ModelCard | None = None,
@@ -63,19 +67,25 @@ class Report:
         notes: Sequence[str] = (),
     ) -> None:
         self._name = name
-        self._rows = rows
         self._card = card
         self._judged = judged
         self._notes = notes
-        self._events = sorted(rows.events, key=lambda event: -event.severity)[:MOST_EVENTS]
-        self._parts = leading_sensors(rows.events)
-        self._names = self._panel_names(log)
-        self._bins = bin_rows(rows, self._most_bins())
+        self._names = _panel_names(rows, log)
+        arrays = _ARRAYS if explained is None else _ARRAYS_OF_ALL
+        most = _MOST_VALUES // (arrays * max(len(self._names), 1))
+        self._bins = bin_rows(rows, min(_MOST_BINS, most))
         self._values: CurveBins | None = None
         self._log: LogReport | None = None
         if log is not None:
             self._log = inspect_log(log, columns=columns, time=time)
-            self._values = self._binned(log)
+            self._values = binned_log(rows, self._bins, log, self._names)
+        self._expected: ExpectedBins | None = None
+        if explained is not None:
+            self._expected = ExpectedBins(rows, self._bins, self._names, explained)
+            rows = replace(rows, events=self._expected.events)
+        self._rows = rows
+        self._events = sorted(rows.events, key=lambda event: -event.severity)[:MOST_EVENTS]
+        self._parts = leading_sensors(rows.events)
 
     def write(self, target: Path) -> None:
         """Write the page, whole or not at all.
@@ -91,31 +101,6 @@ class Report:
         """The page as HTML."""
         spread = charts.distribution(self._rows)
         return render_page(self._context(spread), self._data(spread))
-
-    def _panel_names(self, log: Log | None) -> list[str]:
-        """The sensors that have a panel: the leading ones first, then in the log's order."""
-        if log is None:
-            return []
-        known = log.schema.sensors
-        leading = [part.sensor for part in self._parts if part.sensor in known]
-        return list(dict.fromkeys((*leading, *known)))[:MOST_SENSORS]
-
-    def _most_bins(self) -> int:
-        if not self._names:
-            return _MOST_BINS
-        return min(_MOST_BINS, _MOST_VALUES // (_ARRAYS * len(self._names)))
-
-    def _binned(self, log: Log) -> CurveBins:
-        """The sensors' values in bins."""
-        places = [log.schema.sensors.index(name) for name in self._names]
-        found = CurveBins(self._rows, self._bins, places)
-        for batch in log.batches():
-            found.take(batch)
-        if not found.matched:
-            raise DataError(
-                "none of its rows is one of the scores", where=log.name, hint="name their log"
-            )
-        return found
 
     def _noun(self) -> str:
         return clock_noun("counter" if self._log is None else self._log.time_kind)
@@ -134,7 +119,9 @@ class Report:
             "events": charts.event_data(rows, self._events, texts, names),
             "labels": [] if judged is None else label_data(judged, rows),
             "sensors": (
-                [] if self._values is None else charts.sensor_data(names, parts, self._values)
+                []
+                if self._values is None
+                else charts.sensor_data(names, parts, self._values, self._expected)
             ),
             "distribution": spread,
             "curves": [] if judged is None else curve_data(judged),
@@ -172,6 +159,7 @@ class Report:
             "timeline_table": overview.timeline_table(rows, starts),
             "sensors_about": self._sensors_about(),
             "panels": len(self._names),
+            "has_expected": self._expected is not None,
             "sensor_table": background.sensor_table(self._log, self._parts),
             "distribution_about": _distribution_about(rows),
             "has_distribution": spread is not None,
@@ -204,9 +192,16 @@ class Report:
             return "Without the log there are no values to show; name it with --logs."
         more = len(self._log.sensors) - len(self._names)
         cut = f" {count(more)} further sensors are in the table only." if more else ""
+        expected = (
+            "99 % of normal values lie in the band around what was expected; a mark above a panel is "
+            "a value outside of it, the taller the farther. "
+            if self._expected is not None
+            else "What was expected is not drawn: no explanation of these scores was at hand. "
+        )
         return (
-            "The log's own values and units, on the timeline's axis: zooming there zooms here. "
-            "The leading sensors of the chosen event come first, else those of all events." + cut
+            "Values in the log's own units, on the timeline's axis: zooming there zooms here. "
+            f"{expected}The leading sensors of the chosen event come first, else those of all events."
+            + cut
         )
 
 
@@ -219,6 +214,15 @@ _CONTENTS = (
     ("quality", "Data quality"),
     ("model", "Model"),
 )
+
+
+def _panel_names(rows: ReportRows, log: Log | None) -> list[str]:
+    """The sensors that have a panel: the leading ones first, then in the log's order."""
+    if log is None:
+        return []
+    known = log.schema.sensors
+    leading = [part.sensor for part in leading_sensors(rows.events) if part.sensor in known]
+    return list(dict.fromkeys((*leading, *known)))[:MOST_SENSORS]
 
 
 def _clock_about(rows: ReportRows) -> str:

@@ -33,13 +33,17 @@ def severity_word(severity: float) -> str:
 
 
 def departure_text(part: SensorShare) -> str:
-    """Where a sensor stood in an event."""
-    return f"{departure(part)} expected" if part.direction else departure(part)
+    """Where a sensor stood in an event: ``12.1, expected 19.5, 38 % below``."""
+    if not part.direction:
+        return departure(part)
+    if part.actual is None or part.expected is None:
+        return f"{departure(part)} expected"
+    return f"{number(part.actual)}, expected {number(part.expected)}, {departure(part)}"
 
 
 def own_part_text(part: SensorShare) -> str:
     """A sensor's part in an event, and where it stood."""
-    return f"{share(part.share)} of this event, {departure_text(part)}"
+    return f"{share(part.share)} of this event: {departure_text(part)}"
 
 
 def part_text(part: SensorPart) -> str:

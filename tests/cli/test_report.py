@@ -43,7 +43,10 @@ def test_scoring_and_its_scores_file_give_the_same_page(
     """A page can be made at once or later; its charts are drawn from the same numbers."""
     name = f"scores.{suffix}"
     assert aster("score", log, "-m", model, "-o", name, "--report", "now.html").code == 0
-    ended = aster("report", name, "--logs", log, "-m", model, "-o", "later.html")
+    why = f"why.{suffix}"
+    aster("score", log, "-m", model, "-o", name, "--explain", why)
+    flags = ("--logs", log, "-m", model, "--explained", why)
+    ended = aster("report", name, *flags, "-o", "later.html")
     assert (ended.code, ended.out) == (0, "")
     now, later = data_of("now.html"), data_of("later.html")
     assert len(now["events"]) == len(later["events"]) > 0
@@ -54,6 +57,34 @@ def test_scoring_and_its_scores_file_give_the_same_page(
         for sensor in data["sensors"]:
             del sensor["part"]
     assert now == later
+
+
+def test_a_page_shows_what_was_expected_wherever_that_is_known(
+    log: str, model: Path, aster: Aster
+) -> None:
+    """With the model it is; from scores alone it is not, and the page says so."""
+    assert aster("score", log, "-m", model, "-o", "s.parquet", "--report", "score.html").code == 0
+    assert aster("eval", log, "-m", model, "--report", "eval.html").code == 0
+    assert aster("report", "s.parquet", "--logs", log, "-o", "report.html").code == 0
+    for name, known in (("score.html", True), ("eval.html", True), ("report.html", False)):
+        sensors = data_of(name)["sensors"]
+        assert [one["expected"] is not None for one in sensors] == [known] * len(sensors) != []
+        assert ("no explanation of these scores" in page_of(name)) == (not known)
+        assert ("% below</" in page_of(name) or ", expected " in page_of(name)) == known
+    assert not list(Path().glob("aster-*"))
+
+
+def test_an_id_column_called_sensor_leaves_no_room_for_an_explanation(
+    save: Save, aster: Aster
+) -> None:
+    """Such a log is reported all the same, and the page says what is missing."""
+    fleet = interleaved(wave(300, unit="a"), wave(300, unit="b", seed=2))
+    normal = save(fleet.rename({"unit": "sensor"}), "normal.parquet")
+    flags = ("--backbone", "none", "--steps", "3", "--id-col", "sensor", "-o", "m.aster")
+    assert aster("train", normal, *flags).code == 0
+    ended = aster("score", normal, "-m", "m.aster", "-o", "s.parquet", "--report", "page.html")
+    assert ended.code == 0, ended.err
+    assert "no explanation of these scores" in page_of("page.html")
 
 
 def test_the_page_is_named_after_the_scores(log: str, model: Path, aster: Aster) -> None:
@@ -139,4 +170,7 @@ def test_what_is_no_scores_file_or_not_its_log_is_refused(
     assert aster("score", log, "-m", model, "-o", "scores.parquet").code == 0
     later = save(labelled().with_columns(pl.col("time") + pl.duration(days=99)), "later.parquet")
     assert "none of its rows" in refused(3, "report", "scores.parquet", "--logs", later)
+    assert "--logs" in refused(2, "report", "scores.parquet", "--explained", log)
+    flags = ("--logs", log, "--explained", log)
+    assert "sensor" in refused(3, "report", "scores.parquet", *flags)
     assert refused(4, "report", "scores.parquet", "-m", "nowhere.aster")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from aster_cli.config import ColumnConfig, TimeConfig
-from aster_cli.logs import SCORE_DTYPES, Log, open_log
+from aster_cli.logs import SCORE_DTYPES, Log, open_explained, open_log
 from aster_cli.report import ReportRows, RowCollector
 from tests.report.browser import Browser, find_browser
 
@@ -54,6 +54,13 @@ def made_log(scores: pl.DataFrame, *sensors: str, seed: int = 0) -> pl.DataFrame
     return pl.concat((scores.select(*_keys(scores)), values), how="horizontal")
 
 
+def made_explanation(log: pl.DataFrame) -> pl.DataFrame:
+    """What is expected of such a log: 0 in a band from -4 to 4, of every sensor."""
+    keys = [name for name in ("timestamp", "unit") if name in log.columns]
+    long = log.unpivot(index=keys, variable_name="sensor", value_name="actual")
+    return long.with_columns(expected=0.0, low=-4.0, high=4.0)
+
+
 def _keys(scores: pl.DataFrame) -> list[str]:
     return [name for name in scores.columns if name not in SCORE_DTYPES]
 
@@ -74,6 +81,18 @@ def opened(tmp_path: Path) -> Callable[[pl.DataFrame], Log]:
         frame.write_parquet(tmp_path / "log.parquet")
         ids = tuple(name for name in frame.columns if name == "unit")
         return open_log([str(tmp_path / "log.parquet")], ColumnConfig(id_cols=ids), TimeConfig())
+
+    return write
+
+
+@pytest.fixture
+def explained(tmp_path: Path) -> Callable[[pl.DataFrame], Log]:
+    """Write an explanation, and open it."""
+
+    def write(frame: pl.DataFrame) -> Log:
+        frame.write_parquet(tmp_path / "why.parquet")
+        ids = [name for name in frame.columns if name == "unit"]
+        return open_explained(str(tmp_path / "why.parquet"), ids, TimeConfig())
 
     return write
 

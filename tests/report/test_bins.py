@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from aster_cli.errors import LogFormatError
+from aster_cli.errors import DataError, LogFormatError
 from aster_cli.logs import Log
-from aster_cli.report.bins import CurveBins, bin_rows
+from aster_cli.report.bins import bin_rows, binned_log
 from tests.report.conftest import START, collected, made_log, made_scores
 
 SPIKES = (slice(1000, 1001), slice(5003, 5007), slice(19_990, 20_000))
@@ -102,10 +102,9 @@ def test_curves_keep_the_lowest_and_the_highest_value(
     frame = made_log(scores, "flow", "level")
     rows = collected(scores)
     bins = bin_rows(rows, 100)
-    curves = CurveBins(rows, bins, [1])
     with opened(frame) as log:
-        for batch in log.batches(333):
-            curves.take(batch)
+        log.batch_rows = 333
+        curves = binned_log(rows, bins, log, ["level"])
     values = frame["level"].to_numpy().astype(np.float32)
     assert curves.matched == 5000
     assert (curves.low[:, 0] == np.minimum.reduceat(values, bins.starts)).all()
@@ -118,12 +117,8 @@ def test_rows_of_other_times_are_no_rows_of_the_scores(
     scores = made_scores(100)
     later = made_log(scores, "flow").with_columns(pl.col("timestamp") + pl.duration(days=9))
     rows = collected(scores)
-    curves = CurveBins(rows, bin_rows(rows, 10), [0])
-    with opened(later) as log:
-        for batch in log.batches():
-            curves.take(batch)
-    assert curves.matched == 0
-    assert np.isnan(curves.low).all()
+    with opened(later) as log, pytest.raises(DataError, match="none of its rows"):
+        binned_log(rows, bin_rows(rows, 10), log, ["flow"])
 
 
 def test_many_machines_share_the_last_lane() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.evaluation.comparison import Truth
-from aster_cli.logs import Log, open_log
+from aster_cli.logs import Log, open_explained, open_log
 from aster_cli.report import Judged, Report
 from tests.report.browser import Browser
-from tests.report.conftest import START, collected, made_log, made_scores
+from tests.report.conftest import START, collected, made_explanation, made_log, made_scores
 
 ROWS = 40_000
 SPIKES = (slice(1000, 1060), slice(20_000, 20_001), slice(39_000, 39_100))
@@ -28,10 +28,15 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     a = made_scores(ROWS, spikes=SPIKES, unit="a")
     b = made_scores(3000, spikes=(slice(10, 30),), unit="b<i>", seed=1)
     scores = pl.concat((a, b)).sort("timestamp", maintain_order=True)
-    made_log(scores, *SENSORS).write_parquet(folder / "log.parquet")
+    frame = made_log(scores, *SENSORS)
+    frame.write_parquet(folder / "log.parquet")
+    made_explanation(frame).write_parquet(folder / "why.parquet")
     columns = ColumnConfig(id_cols=("unit",))
-    with open_log([str(folder / "log.parquet")], columns, TimeConfig()) as log:
-        Report("plant", collected(scores), log=log).write(folder / "page.html")
+    with (
+        open_log([str(folder / "log.parquet")], columns, TimeConfig()) as log,
+        open_explained(str(folder / "why.parquet"), ("unit",), TimeConfig()) as why,
+    ):
+        Report("plant", collected(scores), log=log, explained=why).write(folder / "page.html")
     return folder / "page.html"
 
 
@@ -99,6 +104,34 @@ def test_an_event_leads_to_the_chart(page: Browser) -> None:
     assert page.run("document.activeElement.id") == "timeline"
     assert count(page, "#timeline .event.chosen") == 1
     assert "of this event" in page.run("document.querySelector('.panel .part').textContent")
+
+
+def test_what_was_expected_stands_beside_what_was_measured(page: Browser) -> None:
+    """Line, expected line and band move with the view; what lies outside is marked at every zoom."""
+    panel = "#panels .panel:first-child"
+    page.run("document.getElementById('sensors').scrollIntoView()")
+    page.wait(f"document.querySelector('{panel} .curve.band .spread') !== null")
+    drawn = []
+    for event in (0, 3):
+        page.run(f"document.querySelector('[data-event=\"{event}\"] button').click()")
+        page.run("document.getElementById('sensors').scrollIntoView()")
+        page.frame()
+        for name in ("actual", "expected", "band"):
+            assert count(page, f"{panel} .curve.{name} path") >= 1
+        assert count(page, f"{panel} .outside") > 0
+        drawn.append(page.run(f"document.querySelector('{panel} .curve.expected').innerHTML"))
+    assert drawn[0] != drawn[1]
+    page.click("[data-do=all]")
+    page.run("document.getElementById('sensors').scrollIntoView()")
+    page.frame()
+    assert count(page, f"{panel} .outside") > 0
+    x, y = page.place(f"{panel} .chart", 0.5)
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    page.wait("document.querySelector('.panel output').textContent !== ''")
+    told = page.run("document.querySelector('.panel output').textContent")
+    assert "expected 0" in told
+    assert "normal -4 to 4" in told
+    assert page.complaints == []
 
 
 def test_the_keyboard_is_enough(page: Browser) -> None:

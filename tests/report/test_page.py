@@ -20,7 +20,7 @@ from aster_cli.plain import plain
 from aster_cli.report import Report, RowCollector
 from aster_cli.report.page import SCRIPTS
 from aster_cli.results import SensorShare
-from tests.report.conftest import collected, made_log, made_scores
+from tests.report.conftest import collected, made_explanation, made_log, made_scores
 
 Opened = Callable[[pl.DataFrame], Log]
 HOSTILE = (
@@ -62,9 +62,13 @@ def data_of(page: str) -> Any:
     return json.loads(Elements(page).scripts[0])
 
 
-def made_page(opened: Opened, scores: pl.DataFrame, *sensors: str) -> str:
-    with opened(made_log(scores, *sensors)) as log:
-        return Report("log", collected(scores), log=log).page()
+def made_page(
+    opened: Opened, scores: pl.DataFrame, *sensors: str, explained: Opened | None = None
+) -> str:
+    frame = made_log(scores, *sensors)
+    with opened(frame) as log:
+        why = None if explained is None else explained(made_explanation(frame))
+        return Report("log", collected(scores), log=log, explained=why).page()
 
 
 def test_hostile_names_stay_text(opened: Opened) -> None:
@@ -114,12 +118,15 @@ def test_every_link_and_label_leads_somewhere(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(("rows", "sensors"), [(1_000_000, 3), (6_000, 150)])
-def test_the_page_stays_below_five_megabytes(rows: int, sensors: int, opened: Opened) -> None:
+def test_the_page_stays_below_five_megabytes(
+    rows: int, sensors: int, opened: Opened, explained: Opened
+) -> None:
     """However long or wide the log is; and it still counts every anomalous row."""
     rng = np.random.default_rng(0)
     spikes = tuple(slice(n, n + 40) for n in rng.integers(0, rows - 50, 700).tolist())
     scores = made_scores(rows, spikes=spikes)
-    page = made_page(opened, scores, *(f"sensor {number}" for number in range(sensors)))
+    names = [f"sensor {number}" for number in range(sensors)]
+    page = made_page(opened, scores, *names, explained=explained)
     assert len(page.encode()) < 5_000_000
     counts = np.frombuffer(base64.b64decode(data_of(page)["bins"]["anomalies"]), dtype="<u4")
     assert counts.sum() == scores["is_anomaly"].sum()
@@ -138,6 +145,7 @@ def test_a_page_without_a_log_a_model_or_an_anomaly_says_so() -> None:
     page = Report("quiet", collected(made_scores(50))).page()
     assert "No anomaly in 50 rows." in page
     assert "name it with --logs" in page
+    assert "expected</li>" not in page
     assert data_of(page)["sensors"] == []
 
 
@@ -211,9 +219,11 @@ def test_text_and_curves_stand_out(place: int) -> None:
     for ground in ("paper", "panel"):
         for text in ("ink", "soft", "accent", "raised-ink", "high-ink", "extreme-ink", "threshold"):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-        drawn = ("actual", "high", "extreme", "label")
+        drawn = ("actual", "expected", "high", "extreme", "label")
         for curve in (*drawn, *(f"series-{number}" for number in range(6))):
             assert contrast(colours[curve], colours[ground]) >= 3.0, (curve, ground)
+    for curve in ("actual", "expected"):
+        assert contrast(colours[curve], colours["band"]) >= 3.0, curve
     # the severities also differ by lightness, for eyes that do not tell their hues
     steps = [contrast(colours[name], colours["paper"]) for name in ("raised", "high", "extreme")]
     assert abs(steps[0] - steps[1]) > 0.6
@@ -228,8 +238,9 @@ def test_an_event_says_how_far_its_sensors_were_from_what_was_expected() -> None
     flow = SensorShare("flow", 1.0, -1, 62.0, 100.0)
     events = [replace(one, top_sensors=(flow,)) for one in collected(scores).events]
     page = Report("log", collector.rows(events)).page()
-    assert page.count("<b>flow</b> 38 % below expected <small>100 %</small>") == 2
-    assert "severity 97.0, flow 38 % below expected." in page
+    told = "62.00, expected 100.0, 38 % below"
+    assert page.count(f"<b>flow</b> {told} <small>100 %</small>") == 2
+    assert f"severity 97.0, flow {told}." in page
     like = '<p class="like">like <button type="button" class="plain" data-jump="1">'
     assert page.count(like) == 1  # the later one looks like the earlier one
 

@@ -138,7 +138,8 @@ function curve(columns, y, name) {
   return group;
 }
 
-function extent(columns) {
+/** The lowest and the highest value of columns, with some room around them. */
+function extent(columns, part = 0.06) {
   let [low, high] = [Infinity, -Infinity];
   for (const column of columns) {
     if (column.low === undefined) continue;
@@ -146,7 +147,7 @@ function extent(columns) {
     high = Math.max(high, column.high);
   }
   if (low > high) return [0, 1];
-  const room = (high - low || Math.abs(high) || 1) * 0.06;
+  const room = (high - low || Math.abs(high) || 1) * part;
   return [low - room, high + room];
 }
 

@@ -22,12 +22,22 @@ function curveOf(stored) {
   return { low, high: stored.high === null ? low : decode(stored.high, Float32Array) };
 }
 
+/** What was expected, the normal band around it, and how far values lie outside; null if unknown. */
+function expectedOf(stored) {
+  if (stored === null) return { expected: null, band: null, outside: null };
+  return {
+    expected: curveOf(stored.curve),
+    band: curveOf(stored.band),
+    outside: decode(stored.outside, Float32Array),
+  };
+}
+
 const sensors = given.sensors.map((sensor) => {
   let decoded = null; // most panels are never looked at
   return {
     ...sensor,
-    get curve() {
-      decoded ??= curveOf(sensor.curve);
+    get values() {
+      decoded ??= { actual: curveOf(sensor.curve), ...expectedOf(sensor.expected) };
       return decoded;
     },
   };

@@ -3,7 +3,8 @@
 const panels = document.getElementById("panels");
 const moreSensors = document.getElementById("more-sensors");
 const FIRST_PANELS = 8;
-const PANEL = 92;
+const PANEL = 104;
+const MARK = 9; // height of the mark of a value that is a whole band outside
 const shownPanels = new Map(); // panels that have been drawn, by element
 
 const panelOf = sensors.map((sensor, place) => {
@@ -39,23 +40,50 @@ function inOrder() {
   return [...leading, ...panelOf.filter((each) => !leading.includes(each))];
 }
 
+/** Where the values axis ends: the band shows as far as it does not flatten the curves. */
+function endsOf(curves, band) {
+  const [low, high] = extent(curves);
+  const [least, most] = band.length ? extent(band) : [low, high];
+  const room = (high - low) / 2;
+  return [Math.max(Math.min(low, least), low - room), Math.min(Math.max(high, most), high + room)];
+}
+
+/** Above the plot: where values lie outside their bands, the taller the farther; every one shows. */
+function outsideMarks(plot, outside, range, x) {
+  const columns = byColumn(range, x, (column, bin) => {
+    column.outside = Math.max(column.outside ?? 0, outside[bin] || 0);
+  });
+  for (const column of columns) {
+    if (!column.outside || column.x < plot.left - 1 || column.x > plot.right + 1) continue;
+    const height = 2 + (MARK - 2) * column.outside;
+    plot.drawing.append(draw("rect", {
+      class: "outside", x: column.x - 1, y: plot.top - 4 - height, width: 2, height,
+    }));
+  }
+}
+
 function drawPanel(each) {
   const { holder, sensor } = each;
+  const { actual, expected, band, outside } = sensor.values;
   each.width = holder.clientWidth;
-  const plot = canvas(holder, PANEL, { top: 6, bottom: 6 });
+  const plot = canvas(holder, PANEL, { top: 18, bottom: 6 });
   const x = scale(view.from, view.to, plot.left, plot.right);
   const range = binsWithin(machineOf(), view.from, view.to);
-  const columns = columnsOf(sensor.curve, range, x);
-  const [low, high] = extent(columns);
+  const columns = columnsOf(actual, range, x);
+  const [line, bands] = [expected, band].map((one) => (one ? columnsOf(one, range, x) : []));
+  const [low, high] = endsOf([...columns, ...line], bands);
   const y = scale(low, high, plot.bottom, plot.top);
   stretches(plot, x);
-  valueAxis(plot, y, roundNumbers(low, high, 3));
+  valueAxis(plot, y, roundNumbers(low, high, 4));
   timeAxis(plot, x, view.from, view.to, { labelled: false });
   const inner = clipped(plot);
+  if (expected) inner.append(curve(bands, y, "band"), curve(line, y, "expected"));
   inner.append(curve(columns, y, "actual"));
+  if (outside) outsideMarks(plot, outside, range, x);
   crossLine(holder, plot, x);
-  holder.setAttribute("aria-label", `${sensor.name}, ${told()}, `
-    + `from ${number(low)} to ${number(high)}`);
+  const spans = [["measured", columns], ["expected", line]].filter(([, has]) => has.length)
+    .map(([name, has]) => `${name} from ${extent(has, 0).map((end) => number(end)).join(" to ")}`);
+  holder.setAttribute("aria-label", `${sensor.name}, ${told()}, ${spans.join(", ")}`);
 }
 
 /** Draw the panels that can be seen; the others wait. */
@@ -97,10 +125,19 @@ function drawPanels() {
   for (const each of shownPanels.values()) drawPanel(each);
 }
 
+/** What a bin measured, what was expected of it, and what would be normal. */
+function valuesAt({ actual, expected, band, outside }, bin) {
+  const measured = valueAt(actual, bin);
+  if (expected === null || Number.isNaN(expected.low[bin])) return measured;
+  const normal = `${number(band.low[bin])} to ${number(band.high[bin])}`;
+  const where = outside[bin] > 0 ? ", outside of its band" : "";
+  return `${measured}${where} · expected ${valueAt(expected, bin)} · normal ${normal}`;
+}
+
 cursor.followers.push(() => {
   for (const { value, sensor } of shownPanels.values()) {
     if (cursor.at === null) { value.textContent = ""; continue; }
-    value.textContent = valueAt(sensor.curve, binAt(cursor.at));
+    value.textContent = valuesAt(sensor.values, binAt(cursor.at));
   }
 });
 
