@@ -23,7 +23,6 @@ from aster_cli.config import MissingPolicy
 from aster_cli.errors import DataError
 from aster_cli.incremental import RunSummary
 from aster_cli.logs import SCORE_DTYPES, Log, open_log
-from aster_cli.logs.dataset import latest
 from aster_cli.results import Snapshot
 from aster_cli.state import State, StateDirectory
 from tests.tiny_detector import START, WINDOW, interleaved, tiny_fleet_model, tiny_model, wave
@@ -73,7 +72,9 @@ class Runs:
     @property
     def scores(self) -> pl.DataFrame:
         """What a reader of the parts sees."""
-        return latest(self.parts, SCORE_DTYPES)
+        joined = pl.concat(self.parts)
+        key = [name for name in joined.columns if name not in SCORE_DTYPES]
+        return joined.unique(key, keep="last", maintain_order=True)
 
     @property
     def final(self) -> pl.DataFrame:

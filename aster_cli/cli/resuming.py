@@ -14,8 +14,8 @@ from aster_cli.cli.showing import Journal
 from aster_cli.cli.targets import require_other
 from aster_cli.config import AlertRule
 from aster_cli.errors import StateError, UsageError
-from aster_cli.logs import SCORE_DTYPES, Log, open_writer, read_scores
-from aster_cli.logs.dataset import Dataset, last_run, latest
+from aster_cli.logs import Log, ScoresFile, open_writer
+from aster_cli.logs.dataset import Dataset, last_run
 from aster_cli.logs.writers import STDOUT, SUFFIXES
 from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import late_rows
@@ -126,11 +126,12 @@ def resume(asked: Resumption, open_it: Callable[[], Log], journal: Journal) -> R
                 rule=asked.rule,
                 on_explained=on_explained,
             )
-            written, whole_since = _write(dataset, state, scorer.tables(advance), asked.compact)
+            written = _write(dataset.part(state.run + 1), scorer.tables(advance))
         if written or scorer.changed:
-            run = state.run + written
-            home.write(replace(state, run=run, whole_since=whole_since, lanes=scorer.lanes()))
-        dataset.drop_before(whole_since)
+            state = replace(state, run=state.run + written, lanes=scorer.lanes())
+            home.write(state)
+        if asked.compact:
+            _compact(dataset, state, home)
     journal.notes(scorer.notes())
     summary = scorer.summary
     journal.notes(late_rows(summary.late, summary.late_machines))
@@ -183,27 +184,32 @@ def _told(rule: Snapshot) -> str:
     return ", ".join(f"{name} {value}" for name, value in changed.items()) or "the default one"
 
 
-def _write(
-    dataset: Dataset, state: State, tables: Iterator[pl.DataFrame], compact: bool
-) -> tuple[bool, int]:
-    """Write the run's part, if there is anything to write; tell whether, and what holds it all."""
-    part = dataset.part(state.run + 1)
-    earlier = dataset.parts(0, state.run)
+def _write(part: Path, tables: Iterator[pl.DataFrame]) -> bool:
+    """Write the run's part, if there is anything to write; tell whether there was."""
     first = next(tables, None)
-    if first is not None:
-        tables = chain((first,), tables)
-    if compact and len(earlier) + (first is not None) > 1:
-        before = [read_scores(str(path)) for path in earlier]
-        tables = iter((latest([*before, *tables], SCORE_DTYPES),))
-    elif first is None:
+    if first is None:
         part.unlink(missing_ok=True)  # of a run that was never committed
-        return False, state.whole_since
-    else:
-        compact = False
+        return False
     with open_writer(str(part)) as out:
-        for table in tables:
+        for table in chain((first,), tables):
             out.write(table)
-    return True, state.run + 1 if compact else state.whole_since
+    return True
+
+
+def _compact(dataset: Dataset, state: State, home: StateDirectory) -> None:
+    """Make one part of all, and remove them when the state knows of it.
+
+    It counts as a run of its own: killed in between, the next run writes its part anew.
+    """
+    if len(dataset.parts(0, state.run)) < 2:
+        return
+    run = state.run + 1
+    dataset.part(run).unlink(missing_ok=True)
+    with ScoresFile(str(dataset.folder)) as scores, open_writer(str(dataset.part(run))) as out:
+        for frame in scores.frames():
+            out.write(frame)
+    home.write(replace(state, run=run, whole_since=run))
+    dataset.drop_before(run)
 
 
 def _require_outside(target: Path, log: Log) -> None:

@@ -6,11 +6,8 @@ that no other one writes among them.
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
 
 from aster_cli.confined import read_inside
 from aster_cli.errors import StateError, StorageError
@@ -34,18 +31,6 @@ def run_of(part: Path) -> int:
     if match is None:
         raise ValueError(f"{part} is no part")
     return int(match[1])
-
-
-def latest(frames: Iterable[pl.DataFrame], values: Iterable[str]) -> pl.DataFrame:
-    """Join parts, given in the order of their runs: of rows with one key the last one stays.
-
-    Args:
-        frames: The parts.
-        values: The columns that are not part of the key.
-    """
-    joined = pl.concat(frames, how="vertical_relaxed")
-    key = [name for name in joined.columns if name not in set(values)]
-    return joined.unique(key, keep="last", maintain_order=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Scores files, read back in any format that they can be written in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError
-from aster_cli.logs.dataset import latest, parts_of
+from aster_cli.logs.dataset import parts_of
 from aster_cli.logs.formulas import disarmed, rearm, rearmed
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.sources import STDIN, find_sources, remove_temporary
@@ -33,7 +33,7 @@ class ScoresFile:
     """A scores file, or all of them in a directory as one, in the order of their names.
 
     Of a directory that `aster score --state` writes, only its parts are read, and of rows that several
-    parts have the last one counts; such a one is held in memory.
+    parts have the last one counts.
 
     A context manager, for a copy of standard input must be removed.
 
@@ -87,8 +87,7 @@ class ScoresFile:
         """
         wanted = {name: self.schema[name] for name in columns or self.schema}
         if self._is_dataset:
-            whole = [pl.concat(_frames(reader, self.schema)) for reader in self._readers]
-            yield latest(whole, SCORE_DTYPES).select(*wanted)
+            yield from _latest(self._readers, self.schema, wanted)
             return
         for reader in self._readers:
             yield from _frames(reader, wanted)
@@ -153,6 +152,32 @@ def _schema_of(reader: LogReader) -> pl.Schema:
     if reader.source.format == "csv":
         known = {rearmed(name): dtype for name, dtype in known.items()}
     return pl.Schema(known)
+
+
+def _latest(
+    parts: Sequence[LogReader], schema: pl.Schema, wanted: dict[str, pl.DataType]
+) -> Iterator[pl.DataFrame]:
+    """Stream parts, given in the order of their runs, without rows whose key a later one has.
+
+    Of later parts only those are read, column by key column, that reach back into the time of a frame.
+    """
+    key = {name: dtype for name, dtype in schema.items() if name not in SCORE_DTYPES}
+    spans = [_span(part, key["timestamp"]) for part in parts]
+    for place, part in enumerate(parts):
+        for frame in _frames(part, wanted | key):
+            for later, span in zip(parts[place + 1 :], spans[place + 1 :], strict=True):
+                if frame["timestamp"].is_between(span.min(), span.max()).any():
+                    for known in _frames(later, key):
+                        frame = frame.join(
+                            known, on=list(key), how="anti", nulls_equal=True, maintain_order="left"
+                        )
+            yield frame.select(*wanted)
+
+
+def _span(part: LogReader, clock: pl.DataType) -> pl.Series:
+    """Times of a part, the first and the last among them."""
+    frames = _frames(part, {"timestamp": clock})
+    return pl.concat([frame["timestamp"].sort().gather([0, -1]) for frame in frames])
 
 
 def _frames(reader: LogReader, wanted: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:

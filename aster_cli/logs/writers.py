@@ -1,5 +1,6 @@
 """Frames to files, all or nothing: a target is replaced at the end, or stays as it was."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -7,6 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -118,13 +120,14 @@ def open_writer(
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
     """Open a hidden file beside `path`, and put it in its place if the block ends without error.
 
-    A device or a pipe is written directly.
+    A device or a pipe is written directly. Hidden files that killed processes left here are removed.
 
     Raises:
         StorageError: The file cannot be created or put in place.
     """
     target = path.resolve()
     name = str(path)
+    file: BinaryIO
     with _storage_errors(name):
         if target.exists() and not target.is_file():
             temporary = target
@@ -132,8 +135,7 @@ def replaced_file(path: Path) -> Iterator[BinaryIO]:
         elif target.exists() and not os.access(target, os.W_OK):
             raise StorageError("is write-protected", where=repr(name))
         else:
-            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-            file = temporary.open("xb")
+            temporary, file = _begun(target)
     try:
         yield file
         with _storage_errors(name):
@@ -146,6 +148,31 @@ def replaced_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def _begun(target: Path) -> tuple[Path, BinaryIO]:
+    """A new hidden file beside a target, locked for as long as it is written."""
+    for left in target.parent.glob(f".{escape(target.name)}.????????.tmp"):
+        _remove_if_left(left)
+    while True:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        file = temporary.open("xb")
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()  # another process took it for one that was left
+
+
+def _remove_if_left(temporary: Path) -> None:
+    """Remove a hidden file unless a living process holds it, or nobody can tell."""
+    with suppress(OSError):
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+        finally:
+            os.close(descriptor)
+
+
 def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
     """Close a complete file and give it its name, so that both outlive a power cut."""
     file.flush()
@@ -153,10 +180,10 @@ def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
         file.close()
         return
     os.fsync(file.fileno())
-    file.close()
     if target.exists():
         shutil.copymode(target, temporary)
     temporary.replace(target)
+    file.close()  # and so unlocked; before, another process would take it for one that was left
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -149,6 +149,7 @@ def _of_file(scores: bytes) -> tuple[Check, Check]:
 
     def done(place: Path) -> None:
         require((place / "scores.csv").read_bytes() == scores, "other scores")
+        require(not list(place.glob(".scores.csv.*")), "a hidden file is left")
 
     return whole, done
 

@@ -1,6 +1,7 @@
 """Scores must come back as they were written, and other files must not pass for scores."""
 
 import os
+import random
 from datetime import datetime
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_parts_of_a_directory_are_one(tmp_path):
     for number in (1, 0):
         written(SCORES[number : number + 1], tmp_path / f"part-0000000{number}.parquet")
     assert read_scores(str(tmp_path)).equals(SCORES)
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["machines", "one machine"])
+def test_of_rows_that_parts_share_the_last_one_counts(tmp_path, monkeypatch, ids):
+    # By key, so a part may reach back into any other; in frames of some rows, which are all that is held.
+    monkeypatch.setattr("aster_cli.logs.scores.HEAD_ROWS", 3)
+    draw, rows = random.Random(0), []
+    for run in range(1, 6):
+        for place in sorted(draw.sample(range(20), 12)):
+            for machine in draw.sample(["007", "b", None], 2) if ids else ["b"]:
+                row = {**SCORES.row(1, named=True), "machine": machine, "score": float(run)}
+                rows.append((run, {**row, "timestamp": datetime(2024, 3, 1 + place)}))
+    for run in range(1, 6):
+        own = pl.DataFrame([row for at, row in rows if at == run], schema=SCORES.schema)
+        written(own if ids else own.drop("machine"), tmp_path / f"part-{run:08}.parquet")
+    expected = {(row["machine"], row["timestamp"]): row["score"] for _, row in rows}
+    read = read_scores(str(tmp_path))
+    machines = read["machine"].to_list() if ids else ["b"] * len(read)
+    found = zip(machines, read["timestamp"].to_list(), read["score"].to_list(), strict=True)
+    assert sorted(map(str, found)) == sorted(map(str, ((*key, x) for key, x in expected.items())))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -267,3 +267,20 @@ def test_a_terminal_gets_no_binary(monkeypatch, output_format):
     ):
         pass
     assert stdout.getvalue() == b""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    # A file half as large as the disk, hidden, after every power cut: nobody would find it.
+    target = tmp_path / "s[1].csv"
+    left = tmp_path / ".s[1].csv.89abcdef.tmp"
+    left.touch()
+    other = tmp_path / ".s1.csv.01234567.tmp"  # of another target
+    other.touch()
+    with open_writer(str(target)) as alive:
+        alive.write(SCORES)
+        assert not left.exists()
+        with open_writer(str(target)) as second:
+            second.write(SCORES[:1])
+        assert len(list(tmp_path.iterdir())) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {other.name, target.name}
+    assert target.read_text().count("\n") == 3
