@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from aster_cli.checkpoint.values import EpochRecord, TrainingRecord
+from aster_cli.reference import known_percentiles
 
 _MOST_NAMES = 5
 
@@ -28,7 +29,8 @@ def limits(
             f"Its threshold rests on about {training.effective_rows:,} independent windows. These "
             "are few, so it takes a margin, and slight anomalies stay below it."
         )
-    still = [name for name in sensors if _stood_still(name, reference)]
+    known = known_percentiles(reference)
+    still = [name for name in sensors if _stood_still(known.get(name, ()))]
     if still:
         more = f" and {len(still) - _MOST_NAMES:,} more" if len(still) > _MOST_NAMES else ""
         names = ", ".join(still[:_MOST_NAMES]) + more
@@ -45,6 +47,5 @@ def hardness(epochs: Sequence[EpochRecord]) -> tuple[float, ...]:
     return tuple(epoch.separation for epoch in epochs if epoch.separation is not None)
 
 
-def _stood_still(sensor: str, reference: pl.DataFrame) -> bool:
-    levels = reference.filter(pl.col("sensor") == sensor)["percentiles"].drop_nulls().to_list()
-    return bool(levels) and all(level[0] == level[-1] for level in levels)
+def _stood_still(percentiles: Sequence[Sequence[float]]) -> bool:
+    return bool(percentiles) and all(levels[0] == levels[-1] for levels in percentiles)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from aster_cli.checkpoint import EpochRecord, ModelCard, hardness, limits
 from aster_cli.plain import plain
+from aster_cli.reference import known_percentiles
 from aster_cli.render.layout import (
     QUIET,
     Column,
@@ -232,10 +233,9 @@ def _words(name: str) -> str:
 def _sensors(reference: pl.DataFrame, names: Sequence[str]) -> RenderableType:
     """What each sensor was like in training; over several machines, the range of their medians."""
     rows = []
+    percentiles = known_percentiles(reference)
     for name in names:
-        known = reference.filter((pl.col("sensor") == name) & pl.col("percentiles").is_not_null())[
-            "percentiles"
-        ].to_list()
+        known = percentiles.get(name)
         if not known:
             rows.append((shorten(plain(name), 32), NOTHING, NOTHING, NOTHING))
             continue
