@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.detection.entities import ROOT
 from benchmarks.speed.gpu import run
-from benchmarks.speed.peers import BASE, growth_table, measure_peers, peers_table
+from benchmarks.speed.peers import BASE, SENSORS, WINDOW, growth_table, measure_peers, peers_table
 from benchmarks.speed.picture import draw
 from benchmarks.speed.rows import measure_rows
 from benchmarks.speed.training import measure_training
@@ -27,6 +27,8 @@ def main() -> None:
     rows.add_argument("counts", type=int, nargs="+", help="rows of each, such as 200000 2000000")
     rows.add_argument("--backbone", default="smollm2-135m", help="of the model")
     rows.add_argument("--backbone-layers", type=int, default=3, help="of that")
+    rows.add_argument("--sensors", type=int, default=SENSORS, help="of the logs")
+    rows.add_argument("--window-size", type=int, default=WINDOW, help="of the model")
     rows.set_defaults(command=_rows)
     gpu = commands.add_parser("gpu", help="a GPU beside the processor")
     gpu.add_argument("--json", type=Path, help="keep the figures there, too")
@@ -73,8 +75,14 @@ def _gpu(arguments: argparse.Namespace) -> None:
 
 
 def _rows(arguments: argparse.Namespace) -> None:
-    flags = ("--backbone", arguments.backbone, "--backbone-layers", arguments.backbone_layers)
-    sys.stdout.write("\n".join(measure_rows(arguments.counts, *flags)) + "\n")
+    named = {
+        name: getattr(arguments, name) for name in ("backbone", "backbone_layers", "window_size")
+    }
+    flags = [
+        part for name, value in named.items() for part in (f"--{name.replace('_', '-')}", value)
+    ]
+    lines = measure_rows(arguments.counts, *flags, sensors=arguments.sensors)
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
