@@ -38,7 +38,8 @@ class Journal:
         if not self._as_records:
             for note in notes:
                 line = f"note: {plain(note)}"
-                self.console.print(line, style="dim", highlight=False, soft_wrap=True)
+                wraps = self.console.is_terminal  # elsewhere a note is one line
+                self.console.print(line, style="dim", highlight=False, soft_wrap=not wraps)
             return
         for note in notes:
             self.record("note", level, message=plain(note))

@@ -15,9 +15,10 @@ def take(browser: Browser, demo: Path, folder: Path) -> None:
     browser.look(width=1200, height=860)
     browser.open(demo / "report.html")
     browser.picture(folder / "report.png")
+    browser.look(width=1200, height=1340)  # down to sensors with what was expected of them
     browser.click("[data-event='0'] button")
     browser.picture(folder / "report-event.png")
-    browser.look(width=1200, height=860, dark=True)
+    browser.look(width=1200, height=1340, dark=True)
     browser.picture(folder / "report-dark.png")
     browser.look(width=390, height=780)
     browser.run("scrollTo(0, 0)")
