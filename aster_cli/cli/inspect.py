@@ -17,6 +17,7 @@ from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import UsageError
 from aster_cli.logs import is_scores_file, open_log, open_writer, require_apart
 from aster_cli.logs.dataset import parts_of
+from aster_cli.logs.stores import is_url
 from aster_cli.render.console import stdout_console
 
 Kind = Literal["a model", "scores", "log"]
@@ -83,7 +84,7 @@ def inspect(
         from aster_cli.inspection import inspect_scores
         from aster_cli.render.scores import scores_report
 
-        scores = inspect_scores(path)
+        scores = inspect_scores(paths[0])
         found, view = scores.to_dict(), scores_report(scores)
     else:
         from aster_cli.inspection import incident_table, survey
@@ -133,5 +134,5 @@ def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:
     path = Path(paths[0])
     if len(paths) == 1 and is_model(path):
         return "a model"
-    is_file = len(paths) == 1 and (path.is_file() or parts_of(path))
+    is_file = len(paths) == 1 and (path.is_file() or parts_of(path) or is_url(paths[0]))
     return "scores" if is_file and is_scores_file(paths[0], input_format=input_format) else "log"

@@ -33,8 +33,8 @@ Logs = Annotated[
     list[str],
     typer.Argument(
         metavar="LOGS",
-        help="A file, several, a glob, a directory, or - for standard input: CSV, Parquet, NDJSON "
-        "or Arrow. Several files are one log.",
+        help="A file, several, a glob, a directory, s3:// or gs:// in place of a path, or - for "
+        "standard input: CSV, Parquet, NDJSON or Arrow. Several files are one log.",
         show_default=False,
     ),
 ]

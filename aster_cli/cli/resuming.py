@@ -16,6 +16,7 @@ from aster_cli.config import AlertRule
 from aster_cli.errors import StateError, UsageError
 from aster_cli.logs import Log, ScoresFile, open_writer
 from aster_cli.logs.dataset import Dataset, last_run
+from aster_cli.logs.stores import is_url
 from aster_cli.logs.writers import STDOUT, SUFFIXES
 from aster_cli.render.progress import row_progress
 from aster_cli.render.scores import late_rows
@@ -74,7 +75,12 @@ def require_sense(
     for flag, is_given in against.items():
         if is_given:
             raise UsageError("means nothing with --state", where=flag, hint="leave it out")
-    if output is None or output == STDOUT or Path(output).suffix.lower() in SUFFIXES:
+    if (
+        output is None
+        or output == STDOUT
+        or is_url(output)
+        or Path(output).suffix.lower() in SUFFIXES
+    ):
         raise UsageError(
             "with --state scores go into a directory, a file a run",
             where="-o" if output is None else repr(output),
@@ -215,7 +221,8 @@ def _compact(dataset: Dataset, state: State, home: StateDirectory) -> None:
 def _require_outside(target: Path, log: Log) -> None:
     """Refuse to put scores among the logs that they are of."""
     folder = target.resolve()
-    if any(source.path.resolve().is_relative_to(folder) for source in log.sources):
+    local = (source.path.resolve() for source in log.sources if source.is_local)
+    if any(path.is_relative_to(folder) for path in local):
         raise UsageError(
             "holds the log itself", where=repr(str(target)), hint="name another directory with -o"
         )

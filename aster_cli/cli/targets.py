@@ -22,9 +22,7 @@ def require_agreeing(target: str, output_format: LogFormat | None) -> None:
 
 def require_other(target: str | None, log: Log, option: str) -> None:
     """Refuse to put what is made of a log in its own place."""
-    if target is None or not Path(target).is_file():
-        return
-    if any(source.path.samefile(target) for source in log.sources):
+    if target is not None and any(source.is_at(target) for source in log.sources):
         raise UsageError(
             "is the log itself", where=repr(target), hint=f"name another file with {option}"
         )

@@ -178,7 +178,7 @@ def _with_jumps(
 
 def _files(log: Log, paths: Sequence[str]) -> Iterator[str]:
     """The suggested command as far as its flags."""
-    files = list(paths) or ["-" if one.temporary else str(one.path) for one in log.sources]
+    files = list(paths) or ["-" if one.temporary else one.address for one in log.sources]
     yield from ("aster", "train", *files[:_LISTED_FILES])
     if len(files) > _LISTED_FILES:
         yield "…"

@@ -4,8 +4,6 @@ The bounds are far from any log of a plant, and every one is checked before what
 or time.
 """
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -49,19 +47,21 @@ class Allowance:
             )
 
 
-def require_modest_parquet(path: Path) -> None:
+def require_modest_parquet(file: pa.NativeFile) -> None:
     """Refuse a Parquet file by what its footer says, and by the footer's own length.
+
+    Args:
+        file: Seekable.
 
     Raises:
         pyarrow.ArrowInvalid: It is too large.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(size - 8, 0))
-        end = file.read(8)
+    size = file.size()
+    file.seek(max(size - 8, 0))
+    end = file.read(8)
     if len(end) == 8 and int.from_bytes(end[:4], "little") > LARGEST_FOOTER:
         raise pa.ArrowInvalid(f"its footer is longer than {LARGEST_FOOTER >> 20} MiB")
-    require_modest_footer(pyarrow.parquet.read_metadata(path), size)
+    require_modest_footer(pyarrow.parquet.read_metadata(file), size)
 
 
 def require_modest_footer(metadata: pyarrow.parquet.FileMetaData, size: int) -> None:

@@ -119,7 +119,8 @@ class FileReader(LogReader):
         """
         self.source = source
         try:
-            if source.path.stat().st_size == 0:
+            self._size = source.size
+            if self._size == 0:
                 raise EmptyLogError("has no rows", where=source.display_name)
             schema = self._arrow_schema()
             _require_few(schema.names)
@@ -132,7 +133,6 @@ class FileReader(LogReader):
                 [pa.nulls(0, field.type) for field in schema], schema=schema
             )
             self.stored = _frame(nothing).schema
-            self._size = source.path.stat().st_size
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
 
@@ -188,9 +188,6 @@ class FileReader(LogReader):
                 for start in range(0, batch.num_rows, rows):
                     yield _frame(batch.slice(start, rows))
 
-    def _unpacked(self) -> pa.NativeFile:
-        return pa.input_stream(str(self.source.path), compression=self.source.compression)
-
 
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     """Take a batch over, categories as the text that they stand for."""
@@ -214,14 +211,14 @@ class CsvReader(FileReader):
     """Delimited text with a header; every cell is stored as text."""
 
     def _arrow_schema(self) -> pa.Schema:
-        with self._unpacked() as stream:
+        with self.source.unpacked() as stream:
             start = stream.read(BLOCK_BYTES).lstrip()
         if len(start) > BLOCK_BYTES // 2 and b"\n" not in start and b"\r" not in start:
             raise pa.ArrowInvalid(TOO_LONG)
         header = start.splitlines()[0].decode() if start else ""
         unquoted = re.sub(r'"[^"]*"', "", header)
         self._delimiter = max(DELIMITERS, key=unquoted.count)
-        with self._unpacked() as stream, self._open(stream, []) as reader:
+        with self.source.unpacked() as stream, self._open(stream, []) as reader:
             names = reader.schema.names
         _require_few(names)  # before any is looked at
         # pandas leaves its index unnamed, and may number the columns after it.
@@ -235,7 +232,7 @@ class CsvReader(FileReader):
         return pa.schema([(name, pa.string()) for name in names])
 
     def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
-        with self._unpacked() as stream, self._open(stream, list(columns)) as reader:
+        with self.source.unpacked() as stream, self._open(stream, list(columns)) as reader:
             yield from reader
 
     def _open(self, stream: pa.NativeFile, names: list[str]) -> pa.RecordBatchReader:
@@ -272,7 +269,7 @@ class CsvReader(FileReader):
         """Find the line of a row: PyArrow counts rows, and thus no empty or continued lines."""
         start = "".join(text.removesuffix(" ...").splitlines()[:1])
         left = SEARCHED_BYTES
-        with io.BufferedReader(self._unpacked()) as stream:
+        with io.BufferedReader(self.source.unpacked()) as stream:
             for line in count(1):
                 # none before the row is longer: PyArrow has read them
                 have = stream.readline(min(BLOCK_BYTES, left))
@@ -299,7 +296,7 @@ class NdjsonReader(FileReader):
     """One JSON object a line; the first block of lines tells the columns."""
 
     def _arrow_schema(self) -> pa.Schema:
-        with self._unpacked() as stream:
+        with self.source.unpacked() as stream:
             first = next(blocks(stream, BLOCK_BYTES), b"")
         self._types = {
             # Text times of all formats are read alike, so here they stay text.
@@ -316,7 +313,7 @@ class NdjsonReader(FileReader):
             )
             for name, dtype in columns.items()
         ]
-        with self._unpacked() as stream:
+        with self.source.unpacked() as stream:
             for block in blocks(stream, BLOCK_BYTES):
                 yield from self._table(block, pa.schema(types)).to_batches()
 
@@ -342,32 +339,35 @@ class ParquetReader(FileReader):
 
     def count_rows(self) -> int:
         """Return the number of rows that the file's footer states."""
-        with pyarrow.parquet.ParquetFile(self.source.path) as file:
-            return int(file.metadata.num_rows)
+        with self.source.open() as file:
+            return int(pyarrow.parquet.read_metadata(file).num_rows)
 
     def _arrow_schema(self) -> pa.Schema:
-        require_modest_parquet(self.source.path)
-        return pyarrow.parquet.read_schema(self.source.path)
+        with self.source.open() as file:
+            require_modest_parquet(file)
+            return pyarrow.parquet.read_schema(file)
 
     def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
         # what PyArrow buffers ahead, it keeps to the end; without a buffer it reads whole row groups
         options = {"pre_buffer": False, "buffer_size": BLOCK_BYTES}
-        with pyarrow.parquet.ParquetFile(self.source.path, **options) as file:
-            yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
+        with self.source.open() as file, pyarrow.parquet.ParquetFile(file, **options) as parquet:
+            yield from parquet.iter_batches(
+                batch_size=rows, columns=list(columns), use_threads=False
+            )
 
 
 class ArrowReader(FileReader):
     """Arrow IPC, the file layout (also called Feather) or the stream layout."""
 
     def _arrow_schema(self) -> pa.Schema:
-        with pa.memory_map(str(self.source.path)) as file:
+        with self.source.open() as file:
             require_modest_ipc(file)
-        with pa.OSFile(str(self.source.path)) as file:
+            file.seek(0)
             return self._open(file, None).schema
 
     def _batches(self, columns: Columns, rows: int) -> Generator[pa.RecordBatch]:
         names = list(self.stored)
-        with pa.OSFile(str(self.source.path)) as file:
+        with self.source.open() as file:
             reader = self._open(file, [names.index(name) for name in columns])
             if isinstance(reader, pyarrow.ipc.RecordBatchFileReader):
                 yield from map(reader.get_batch, range(reader.num_record_batches))

@@ -1,4 +1,4 @@
-"""Where a log's bytes come from: files, globs, directories and standard input, as plain sources."""
+"""Where a log's bytes come from: files, globs, directories, object stores and standard input."""
 
 import os
 import shutil
@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import has_magic
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 from urllib.parse import unquote
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem, LocalFileSystem
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import LogFormatError, StorageError, UsageError
+from aster_cli.logs.stores import files_at, is_url, storage_errors, store_of
 
 Compression = Literal["gzip", "zstd"]
 
@@ -43,12 +45,13 @@ class Source:
     """One file of a log.
 
     Attributes:
-        path: The file to read.
+        path: The file to read; in an object store its bucket and key.
         format: What it holds.
         compression: How CSV or NDJSON is packed.
         hive: The ``key=value`` folders on the way to the file.
         display_name: How messages call the file.
         temporary: Whether the file is a copy of a stream, to be removed after use.
+        store: What holds the file.
     """
 
     path: Path
@@ -57,6 +60,36 @@ class Source:
     hive: dict[str, str] = field(default_factory=dict)
     display_name: str = ""
     temporary: bool = False
+    store: FileSystem = field(default_factory=LocalFileSystem)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the file lies in this machine's file system."""
+        return isinstance(self.store, LocalFileSystem)
+
+    def is_at(self, target: str) -> bool:
+        """Whether a path or a URL, which need not exist, leads to the file."""
+        if is_url(target) or not self.is_local:
+            return target == self.address
+        return Path(target).exists() and self.path.samefile(target)
+
+    @property
+    def address(self) -> str:
+        """The path or the URL that names the file."""
+        return str(self.path) if self.is_local else self.display_name
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int(self.store.get_file_info(str(self.path)).size or 0)
+
+    def open(self) -> pa.NativeFile:
+        """Open the file to read from any place of it."""
+        return self.store.open_input_file(str(self.path))
+
+    def unpacked(self) -> pa.NativeFile:
+        """Open the file to read from its start, unpacked."""
+        return self.store.open_input_stream(str(self.path), compression=self.compression)
 
     @property
     def stem(self) -> str:
@@ -74,7 +107,7 @@ def find_sources(paths: Sequence[str], *, input_format: LogFormat | None = None)
     """Find the files that `paths` stand for, each once, in the order given (folders by name).
 
     Args:
-        paths: Files, globs, directories, or ``-`` for standard input.
+        paths: Files, globs, directories, URLs of an object store, or ``-`` for standard input.
         input_format: What the files and standard input hold, where their suffix or content would
             say otherwise. In a directory, suffixes still tell which files are logs.
 
@@ -84,7 +117,7 @@ def find_sources(paths: Sequence[str], *, input_format: LogFormat | None = None)
         UsageError: No path at all, or ``-`` more than once.
     """
     if not paths:
-        raise UsageError("no log given", hint="name a file, a glob, a directory, or -")
+        raise UsageError("no log given", hint="name a file, a glob, a directory, a URL, or -")
     if paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once", where=STDIN)
     sources: list[Source] = []
@@ -105,17 +138,31 @@ def remove_temporary(sources: Iterable[Source]) -> None:
             source.path.unlink(missing_ok=True)
 
 
-def _expand(path: str) -> Iterator[Path]:
+def _expand(path: str) -> Iterator[str]:
     """Yield the files that one path stands for."""
+    if is_url(path):
+        yield from _expand_url(path.rstrip("/"))
+    else:
+        yield from map(str, _expand_path(path))
+
+
+def _expand_url(url: str) -> Iterator[str]:
+    files, are_below = files_at(url)
+    if are_below:
+        files = [one for one in files if _is_log_below(PurePath(one.removeprefix(f"{url}/")))]
+        if not files:
+            raise StorageError("holds no logs", where=repr(url), hint=_known_suffixes())
+    yield from files
+
+
+def _expand_path(path: str) -> Iterator[Path]:
     place = Path(path)
     if path == STDIN:
         yield place
     elif place.is_dir():
         files = sorted(_logs_below(place))
         if not files:
-            raise StorageError(
-                "holds no logs", where=repr(path), hint=f"known suffixes: {_known_suffixes()}"
-            )
+            raise StorageError("holds no logs", where=repr(path), hint=_known_suffixes())
         yield from files
     elif place.exists():
         yield place
@@ -135,36 +182,46 @@ def _logs_below(directory: Path) -> Iterator[Path]:
     So are pipes and devices: whoever means one names it.
     """
     for folder, subfolders, names in os.walk(directory, onerror=_refuse_folder):
-        subfolders[:] = [
-            name for name in subfolders if name[0] not in "._" and not name.endswith(PRODUCTS)
-        ]
+        subfolders[:] = filter(_may_hold_logs, subfolders)
         for name in names:
             file = Path(folder, name)
-            if name[0] not in "._" and _format_of(file) is not None and file.is_file():
+            if _is_log(file) and file.is_file():
                 yield file
+
+
+def _is_log_below(path: PurePath) -> bool:
+    """Whether a directory is read down to a file: see `_logs_below`."""
+    return all(map(_may_hold_logs, path.parts[:-1])) and _is_log(path)
+
+
+def _may_hold_logs(folder: str) -> bool:
+    return folder[0] not in "._" and not folder.endswith(PRODUCTS)
+
+
+def _is_log(file: PurePath) -> bool:
+    return file.name[0] not in "._" and _format_of(file) is not None
 
 
 def _refuse_folder(error: OSError) -> None:
     raise StorageError(f"cannot be read ({error.strerror})", where=repr(error.filename)) from error
 
 
-def _source(path: Path, input_format: LogFormat | None) -> Source:
-    name = str(path)
-    try:
+def _source(name: str, input_format: LogFormat | None) -> Source:
+    store, place = store_of(name) if is_url(name) else (LocalFileSystem(), name)
+    path = Path(place)
+    with storage_errors(name):
         if name == STDIN:
             return _spool(sys.stdin.buffer, input_format, "stdin")
-        if not path.is_file():  # a pipe, such as the shell's <(command)
+        if not is_url(name) and not path.is_file():  # a pipe, such as the shell's <(command)
             with path.open("rb") as pipe:
                 return _spool(pipe, input_format, name)
-        path.open("rb").close()
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror})", where=repr(name)) from error
+        store.open_input_file(place).close()
     format_ = input_format or _format_of(path)
     if format_ is None:
         raise LogFormatError(
             "is not known as a log by its suffix",
             where=repr(name),
-            hint=f"known suffixes: {_known_suffixes()}",
+            hint=_known_suffixes(),
         )
     folders = (part.split("=", 1) for part in path.parts[:-1] if "=" in part[1:])
     return Source(
@@ -173,20 +230,22 @@ def _source(path: Path, input_format: LogFormat | None) -> Source:
         compression=COMPRESSIONS.get(path.suffix.lower()),
         hive={key: unquote(value) for key, value in folders},
         display_name=name if name.isprintable() else repr(name),
+        store=store,
     )
 
 
-def _format_of(path: Path) -> LogFormat | None:
+def _format_of(path: PurePath) -> LogFormat | None:
     """Read the format from a file's suffixes; only text formats come compressed."""
     suffix = path.suffix.lower()
     if suffix not in COMPRESSIONS:
         return SUFFIXES.get(suffix)
-    inner = SUFFIXES.get(Path(path.stem).suffix.lower())
+    inner = SUFFIXES.get(PurePath(path.stem).suffix.lower())
     return inner if inner in ("csv", "ndjson") else None
 
 
 def _known_suffixes() -> str:
-    return f"{' '.join(SUFFIXES)}, text also with {' '.join(COMPRESSIONS)}"
+    known = f"{' '.join(SUFFIXES)}, text also with {' '.join(COMPRESSIONS)}"
+    return f"known suffixes: {known}"
 
 
 def _spool(stream: BinaryIO, input_format: LogFormat | None, name: str) -> Source:

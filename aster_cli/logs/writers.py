@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,10 +18,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+from pyarrow.fs import LocalFileSystem, copy_files
 
 from aster_cli.config import LogFormat
 from aster_cli.errors import StorageError, UsageError
 from aster_cli.logs.formulas import disarm
+from aster_cli.logs.stores import is_url, reason_of, store_of
 from aster_cli.plain import plain_lines
 
 STDOUT = "-"
@@ -66,6 +69,8 @@ class Writer:
             )
         if self._target == STDOUT:
             file: BinaryIO = sys.stdout.buffer
+        elif is_url(self._target):
+            file = self._stack.enter_context(_uploaded_file(self._target))
         else:
             file = self._stack.enter_context(replaced_file(Path(self._target)))
         self._encoder = self._stack.enter_context(_ENCODERS[self._format](file))
@@ -99,7 +104,8 @@ def open_writer(
     """Make a writer for a target.
 
     Args:
-        target: A path, whose suffix tells the format, or ``-`` for standard output, which is CSV.
+        target: A path or an object store's URL, whose suffix tells the format, or ``-`` for standard
+            output, which is CSV.
         output_format: The format, where it is to be another.
         raw_csv: Whether CSV keeps text that a spreadsheet would take for a formula; see `formulas`.
 
@@ -171,6 +177,24 @@ def _remove_if_left(temporary: Path) -> None:
             temporary.unlink()
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _uploaded_file(url: str) -> Iterator[BinaryIO]:
+    """Open a file that lies here, and put it into its store if the block ends without error.
+
+    The store shows an object when all of it has come, and until then the one that it had.
+
+    Raises:
+        StorageError: It cannot be put there.
+    """
+    store, key = store_of(url)
+    with tempfile.TemporaryDirectory(prefix="aster-upload-") as folder:
+        whole = Path(folder, "whole")
+        with whole.open("xb") as file:
+            yield file
+        with _storage_errors(url):
+            copy_files(str(whole), key, LocalFileSystem(), store, use_threads=False)
 
 
 def _put_in_place(file: BinaryIO, temporary: Path, target: Path) -> None:
@@ -340,5 +364,4 @@ def _storage_errors(target: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"cannot be written ({reason})", where=repr(target)) from error
+        raise StorageError(f"cannot be written ({reason_of(error)})", where=repr(target)) from error

@@ -86,10 +86,11 @@ def test_an_unreadable_file_is_a_storage_error(save, monkeypatch):
     # Permissions are refused by the system when the file is opened.
     path = save(b"x", "a.csv")
 
-    def refuse(*_args, **_kwargs):
-        raise PermissionError(13, "Permission denied", path)
+    class Refusing:
+        def open_input_file(self, path):
+            raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("aster_cli.logs.sources.LocalFileSystem", Refusing)
     with pytest.raises(StorageError, match=r"a\.csv.*Permission denied"):
         find_sources([path])
 
