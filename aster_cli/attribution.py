@@ -1,9 +1,11 @@
 """Which sensors an anomalous row owes its score to, from what the model expected of each.
 
-A sensor's evidence is its *departure* (see `aster_cli.reading.WindowReader`) over its range in
-training. The departure alone is in units of what is usual of the sensor's residuals, and a sensor that
-is nearly always at rest gets the most of it for a small move; its range in training says how large the
-move is. Together they are the square of a geometric mean of both.
+A sensor's evidence is its *departure* (see `aster_cli.reading.WindowReader`) over a power of its range
+in training. The departure alone is in units of what is usual of the sensor's residuals, and a sensor
+that is nearly always at rest gets the most of it for a small move; its range in training says how large
+the move is.
+
+An event's rows count by their evidence: its many rows in which little happens say little.
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ TOP = 5
 SMALLEST_RANGE = 1.0
 """In standard deviations: a sensor that never moved in training has no range of its own."""
 
+RANGE_POWER = 1.25
+"""Of the range that a departure is divided by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
@@ -29,14 +34,14 @@ class Attribution:
 
     Attributes:
         sensors: ``(row, top)`` int32 sensor numbers.
-        shares: ``(row, top)`` float32, each row's sum is 1.
+        evidence: ``(row, top)`` float64, never negative.
         directions: ``(row, top)`` int8: +1 above what was expected, -1 below, 0 neither.
         actual: ``(row, top)`` float64, what they measured, in their own units.
         expected: ``(row, top)`` float64, what was expected of them.
     """
 
     sensors: NDArray[np.int32]
-    shares: NDArray[np.float32]
+    evidence: FloatArray
     directions: NDArray[np.int8]
     actual: FloatArray
     expected: FloatArray
@@ -44,12 +49,17 @@ class Attribution:
     @classmethod
     def blank(cls, n_rows: int, n_sensors: int) -> "Attribution":
         """Rows of which nothing is known."""
-        dtypes = (np.int32, np.float32, np.int8, np.float64, np.float64)
+        dtypes = (np.int32, np.float64, np.int8, np.float64, np.float64)
         return cls(*(np.zeros((n_rows, min(TOP, n_sensors)), dtype) for dtype in dtypes))
+
+    @property
+    def shares(self) -> NDArray[np.float32]:
+        """The sensors' shares of the row's evidence, ``(row, top)``: each row's sum is 1."""
+        return _shares(self.evidence).astype(np.float32)
 
     def parts(self) -> tuple[NDArray[Any], ...]:
         """All of it, in the order of the attributes."""
-        return self.sensors, self.shares, self.directions, self.actual, self.expected
+        return self.sensors, self.evidence, self.directions, self.actual, self.expected
 
     def of(self, rows: NDArray[np.int64] | slice) -> "Attribution":
         """Some of the rows."""
@@ -104,6 +114,17 @@ def _ranges(ends: pl.DataFrame, sensors: tuple[str, ...], spread: FloatArray) ->
     return ranges
 
 
+def weigh(departures: FloatArray, ranges: FloatArray) -> FloatArray:
+    """Evidence of departures, ``(row, sensor)``.
+
+    Args:
+        departures: The same, as `aster_cli.reading.WindowReader` measures them.
+        ranges: ``(sensor,)`` in training.
+    """
+    evidence: FloatArray = departures / ranges**RANGE_POWER
+    return evidence
+
+
 def attribute(evidence: FloatArray, actual: FloatArray, expected: FloatArray) -> Attribution:
     """Share a row among its sensors by evidence.
 
@@ -113,23 +134,40 @@ def attribute(evidence: FloatArray, actual: FloatArray, expected: FloatArray) ->
         expected: The same, as expected.
     """
     top = np.argsort(-evidence, axis=1, kind="stable")[:, :TOP]
-    leading = np.take_along_axis(evidence, top, axis=1)
-    total = leading.sum(axis=1, keepdims=True)
-    even = np.full_like(leading, 1.0 / top.shape[1])
-    shares = np.divide(leading, total, out=even, where=total > 0)
-    values = [np.take_along_axis(part, top, axis=1) for part in (actual, expected)]
+    leading, *values = (
+        np.take_along_axis(part, top, axis=1) for part in (evidence, actual, expected)
+    )
     return Attribution(
         top.astype(np.int32),
-        shares.astype(np.float32),
+        leading.astype(np.float64),
         np.sign(values[0] - values[1]).astype(np.int8),
         *values,
     )
 
 
-def top_sensors_column(
+def event_shares(squares: FloatArray) -> FloatArray:
+    """Sensors' shares of an event, ``(sensor,)``: they sum to 1.
+
+    Args:
+        squares: Each one's squared evidence, summed over the event's rows.
+    """
+    return _shares(np.sqrt(squares))
+
+
+def _shares(evidence: FloatArray) -> FloatArray:
+    """Parts of the sum over the last axis, even ones where that is 0."""
+    total = evidence.sum(axis=-1, keepdims=True)
+    even = np.full_like(evidence, 1.0 / max(evidence.shape[-1], 1))
+    shares: FloatArray = np.divide(evidence, total, out=even, where=total > 0)
+    return shares
+
+
+def attribution_columns(
     attribution: Attribution, rows: NDArray[np.int64], n_rows: int, names: tuple[str, ...]
-) -> pl.Series:
-    """The output column ``top_sensors``: null but for `rows`, which are the attribution's."""
+) -> tuple[pl.Series, pl.Series]:
+    """The output columns ``top_sensors`` and ``evidence``: null but for `rows`, the attribution's."""
+    evidence = np.full(n_rows, np.nan)
+    evidence[rows] = attribution.evidence.sum(axis=1)
     cells: list[list[dict[str, object]] | None] = [None] * n_rows
     for place, sensors, shares, directions in zip(
         rows.tolist(),
@@ -142,4 +180,7 @@ def top_sensors_column(
             {"sensor": names[sensor], "share": share, "direction": direction}
             for sensor, share, direction in zip(sensors, shares, directions, strict=True)
         ]
-    return pl.Series("top_sensors", cells, dtype=TOP_SENSORS)
+    return (
+        pl.Series("top_sensors", cells, dtype=TOP_SENSORS),
+        pl.Series("evidence", evidence, dtype=pl.Float64, nan_to_null=True),
+    )

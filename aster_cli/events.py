@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.alerts import OPENS, QUIET, AlarmStream
-from aster_cli.attribution import TOP, Attribution
+from aster_cli.attribution import TOP, Attribution, event_shares
 from aster_cli.results import Clock, Event, FloatArray, MachineId, SensorShare, Snapshot
 
 
@@ -23,7 +23,7 @@ def event_id(model_id: str, machine: MachineId, first: object) -> str:
 Values = tuple[float, float]
 """Actual and expected."""
 
-_BY_SENSOR = ("shares", "highest", "lowest")
+_BY_SENSOR = ("squares", "highest", "lowest")
 _DIGITS = 6  # that are kept of values, which went through single precision
 
 
@@ -48,23 +48,24 @@ class _Growing:
     peak_time: object = None
     peak_score: float = -np.inf
     severity: float = 0.0
-    shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    # of evidence, summed over the rows
+    squares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     # actual and expected values where a sensor lies farthest above, and farthest below
     highest: dict[int, Values] = field(default_factory=dict)
     lowest: dict[int, Values] = field(default_factory=dict)
 
-    def take(self, sensor: int, share: float, values: Values) -> None:
+    def take(self, sensor: int, evidence: float, values: Values) -> None:
         """Take what a row says of one of its leading sensors."""
-        self.shares[sensor] += share
+        self.squares[sensor] += evidence**2
         for kept, sign in ((self.highest, 1.0), (self.lowest, -1.0)):
             if sensor not in kept or sign * _excess(values) > sign * _excess(kept[sensor]):
                 kept[sensor] = values
 
-    def sensor_share(self, name: str, sensor: int, total: float) -> SensorShare:
+    def sensor_share(self, name: str, sensor: int, share: float) -> SensorShare:
         """What the rows together say of it."""
         farthest = max(self.highest[sensor], self.lowest[sensor], key=lambda v: abs(_excess(v)))
         direction = int(np.sign(_excess(farthest)))
-        return SensorShare(name, self.shares[sensor] / total, direction, *map(_rounded, farthest))
+        return SensorShare(name, share, direction, *map(_rounded, farthest))
 
     def snapshot(self) -> Snapshot:
         """Every field, what is by sensor as lists of pairs."""
@@ -75,7 +76,7 @@ class _Growing:
     @classmethod
     def restored(cls, snapshot: Snapshot) -> "_Growing":
         """The event of a snapshot."""
-        sums = {"shares": defaultdict(float, snapshot["shares"])}
+        sums = {"squares": defaultdict(float, snapshot["squares"])}
         worst = {
             name: {sensor: tuple(values) for sensor, values in snapshot[name]}
             for name in ("highest", "lowest")
@@ -149,10 +150,10 @@ class EventTracker:
             event.severity = max(event.severity, float(severities[i]))
             if scores[i] > event.peak_score:
                 event.peak_time, event.peak_score = timestamps[i], float(scores[i])
-            for sensor, share, _, *values in zip(
+            for sensor, evidence, _, *values in zip(
                 *(part[i].tolist() for part in attribution.parts()), strict=True
             ):
-                event.take(sensor, share, (values[0], values[1]))
+                event.take(sensor, evidence, (values[0], values[1]))
         if not self._alarms.may_go_on:
             self._close(still_open=False)
         return names
@@ -183,8 +184,8 @@ class EventTracker:
         event, self._growing = self._growing, None
         if event is None:
             return
-        leading = sorted(event.shares.items(), key=lambda item: (-item[1], item[0]))[:TOP]
-        total = sum(share for _, share in leading)
+        leading = sorted(event.squares.items(), key=lambda item: (-item[1], item[0]))[:TOP]
+        shares = event_shares(np.array([squares for _, squares in leading])).tolist()
         self.closed.append(
             Event(
                 event_id=event.event_id,
@@ -199,8 +200,8 @@ class EventTracker:
                 peak_score=event.peak_score,
                 severity=event.severity,
                 top_sensors=tuple(
-                    event.sensor_share(self._sensors[sensor], sensor, total)
-                    for sensor, _ in leading
+                    event.sensor_share(self._sensors[sensor], sensor, share)
+                    for (sensor, _), share in zip(leading, shares, strict=True)
                 ),
                 open=still_open,
             )

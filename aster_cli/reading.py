@@ -1,5 +1,7 @@
 """Windows to readings: the trained network and the stored normal windows, in batches of one shape."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -16,6 +18,12 @@ READINGS = ("classifier", "window")
 
 FARTHEST = 30.0
 """In scaled units over the knee: beyond it no sensor departs farther, lest squares become infinite."""
+
+STANDING = 0.1
+"""Of a sensor's mean departure in a window: so much of it counts as if it swung."""
+
+REACH = 0.25
+"""Of a window: so many rows away a departure counts for a factor e less."""
 
 
 class WindowReader:
@@ -112,15 +120,34 @@ class WindowReader:
         actual: Float[Tensor, "batch time sensor"],
         expected: Float[Tensor, "batch time sensor"],
         knee: Float[Tensor, "batch 1 sensor"],
-    ) -> Float[Tensor, "batch sensor"]:
-        """How far each sensor departs from what is expected: the square where it is farthest.
+    ) -> Float[Tensor, "batch time sensor"]:
+        """How far each sensor departs from what is expected, near each row: squares of deviations.
 
         In standard deviations, since the logarithmic part of scaled units makes the loudest sensor
-        look like the others; whitened over rows, since an offset that drifts is little of a cause.
+        look like the others. Three parts of four are whitened over rows, in units of what is usual of
+        the sensor, since an offset that drifts is little of a cause; the fourth is how far it swings
+        in the window. Rows are too small a unit: the farthest departure around counts.
         """
         deviation = _standard(actual, knee) - _standard(expected, knee)
-        departures: Tensor = self._normal.whitening.each_alone(deviation).square().amax(dim=1)
-        return departures
+        unusual = self._normal.whitening.each_alone(deviation).abs()
+        swing = (deviation - (1.0 - STANDING) * deviation.mean(dim=1, keepdim=True)).abs()
+        return _carried(unusual * (unusual * swing).sqrt())
+
+
+def _carried(departures: Float[Tensor, "batch time sensor"]) -> Float[Tensor, "batch time sensor"]:
+    """The largest departure around each row, less of it the farther away it is; see `REACH`.
+
+    By steps of 1, 2, 4 and so on rows, which together reach any row.
+    """
+    carried, size = departures.clone(), departures.shape[1]
+    step = 1
+    while step < size:
+        kept = math.exp(-step / (REACH * size))
+        before, after = carried[:, :-step], carried[:, step:]
+        torch.maximum(after, kept * before, out=after)
+        torch.maximum(before, kept * after, out=before)
+        step *= 2
+    return carried
 
 
 def _standard(
@@ -137,7 +164,5 @@ def _numpy(values: Tensor) -> NDArray[np.float32]:
 
 def no_readings(windows: NDArray[np.float32]) -> WindowReadings:
     """What there is to read of no windows."""
-    _, size, n_sensors = windows.shape
-    empty = np.zeros((0, size), dtype=np.float32)
-    none = np.zeros((0, n_sensors), dtype=np.float32)
-    return WindowReadings(dict.fromkeys(READINGS, empty), windows, none)
+    empty = np.zeros(windows.shape[:2], dtype=np.float32)
+    return WindowReadings(dict.fromkeys(READINGS, empty), windows, windows)

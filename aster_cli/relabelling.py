@@ -127,6 +127,7 @@ class Relabeller:
                 alarms.alias("is_anomaly"),
                 pl.Series("event_id", self._names(firsts), dtype=pl.String),
                 pl.when(alarms).then("top_sensors").alias("top_sensors"),
+                pl.when(alarms).then("evidence").alias("evidence"),
             )
             anomalous.append(table.filter(alarms))
             statuses.update(frame["status"])

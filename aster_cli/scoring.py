@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.attribution import SensorRanges, attribute, top_sensors_column
+from aster_cli.attribution import SensorRanges, attribute, attribution_columns, weigh
 from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration, join_readings
 from aster_cli.config import AlertRule
@@ -250,7 +250,7 @@ class LogScorer:
         if rows.status == "ok":
             judges = self._judges
             score = join_readings(rows.readings, judges.calibration(machine).readings)
-            evidence = rows.departures / judges.ranges(machine).of(machine)
+            evidence = weigh(rows.departures, judges.ranges(machine).of(machine))
             actual, expected = (
                 judges.scaling(machine).unscale(part, machine)
                 for part in (rows.actual, rows.expected)
@@ -316,7 +316,7 @@ class LogScorer:
             names.is_not_null().alias("is_anomaly"),
             pl.Series("status", done.status.tolist(), dtype=pl.String),
             names,
-            top_sensors_column(done.top.of(rows), rows, n, self._sensors),
+            *attribution_columns(done.top.of(rows), rows, n, self._sensors),
             pl.Series("model_id", [self._model_id], dtype=pl.String).new_from_index(0, n),
         )
 

@@ -19,10 +19,10 @@ from aster_cli.logs.writers import replaced_file
 from aster_cli.results import Snapshot
 from aster_cli.snapshots import pack, unpack
 
-FORMAT = 2
+FORMAT = 3
 """Version of the state's format; another one is refused.
 
-Format 1 knew no alert rule, and nothing of drift.
+Format 1 knew no alert rule, and nothing of drift; format 2 nothing of evidence.
 """
 
 LARGEST = 1 << 32

@@ -25,7 +25,8 @@ class WindowReadings:
     Attributes:
         rows: Readings that a window gives for each of its rows, ``(window, size)`` by name.
         expected: ``(window, size, sensor)`` float32 in scaled units.
-        departures: ``(window, sensor)`` float32, how far each sensor departs from what is expected.
+        departures: ``(window, size, sensor)`` float32, how far each sensor departs from what is expected
+            there and nearby.
     """
 
     rows: dict[str, NDArray[np.float32]]
@@ -123,7 +124,7 @@ class _OpenSegment:
             for name, values in readings.rows.items():
                 self.sums[name][rows] += values[window, skipped:]
             self.expected[rows] += readings.expected[window, skipped:]
-            self.departures[rows] += readings.departures[window]
+            self.departures[rows] += readings.departures[window, skipped:]
             self.counts[rows] += 1.0
         self.handed_out = []
 

@@ -5,7 +5,14 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aster_cli.attribution import TOP, SensorRanges, attribute, top_sensors_column
+from aster_cli.attribution import (
+    TOP,
+    SensorRanges,
+    attribute,
+    attribution_columns,
+    event_shares,
+    weigh,
+)
 from aster_cli.scaling import ScalingTable, SensorScaling
 
 NAMES = tuple("abcdefgh")
@@ -53,6 +60,17 @@ def test_shares_fall_and_sum_to_one(rows: list[list[float]]) -> None:
     assert (leading[:, 0] == evidence.max(axis=1)).all()
 
 
+def test_a_departure_counts_less_where_the_sensor_ranges_far() -> None:
+    """By hand: 16 to the power of 1.25 is 32, and 64 over it is 2."""
+    assert weigh(np.array([[64.0, 5.0]]), np.array([16.0, 1.0])).tolist() == [[2.0, 5.0]]
+
+
+def test_an_events_shares_are_roots_of_squares() -> None:
+    """By hand: 9 and 1 are 3 and 1. One row's shares are its event's, and no evidence is even."""
+    assert event_shares(np.array([9.0, 1.0])).tolist() == [0.75, 0.25]
+    assert event_shares(np.zeros(4)).tolist() == [0.25] * 4
+
+
 def reference(**percentiles: dict[str, list[float] | None]) -> pl.DataFrame:
     """A reference table: by machine and sensor, percentiles."""
     rows = [
@@ -95,7 +113,8 @@ def test_only_anomalous_rows_name_sensors() -> None:
     """The column is null elsewhere: an attribution of a normal row would be read as a finding."""
     residual = np.array([[0.0, 2.0], [-1.0, 0.0]], dtype=np.float64)
     found = attribute(np.square(residual), residual, np.zeros(residual.shape))
-    column = top_sensors_column(found, np.array([1, 3]), 4, ("speed", "load"))
+    column, evidence = attribution_columns(found, np.array([1, 3]), 4, ("speed", "load"))
+    assert (evidence.name, evidence.to_list()) == ("evidence", [None, 4.0, None, 1.0])
     assert column.is_null().to_list() == [True, False, True, False]
     assert column.name == "top_sensors"
     assert column[1].to_list() == [

@@ -178,6 +178,27 @@ def test_an_events_shares_sum_to_one(marks: str) -> None:
         assert all(top.direction in (-1, 0, 1) for top in event.top_sensors)
 
 
+def test_rows_count_by_their_evidence() -> None:
+    """By hand: one row with 12 against load, four with 3 against speed. Rows by their shares would
+    blame speed four to one, for an event reaches a window beyond what happened; by evidence it is
+    the root of 144 against the root of 36."""
+    tracker = EventTracker(
+        (), model_id="m", alarms=single_rows(), seconds_per_unit=None, sensors=("load", "speed")
+    )
+    evidence = np.array([[12.0, 0.0], *[[0.0, 3.0]] * 4])
+    tracker.follow(
+        np.full(5, True),
+        np.arange(5.0),
+        timestamps=pl.Series(range(5)),
+        scores=np.ones(5),
+        severities=np.full(5, 95.0),
+        attribution=attribute(evidence, evidence, np.zeros(evidence.shape)),
+    )
+    tracker.finish()
+    found = {top.sensor: top.share for top in tracker.closed[0].top_sensors}
+    assert found == pytest.approx({"load": 2 / 3, "speed": 1 / 3})
+
+
 def test_a_direction_is_that_of_the_farthest_row() -> None:
     """One row with a trace of the other sign must not turn an event's arrow round."""
     tracker = EventTracker(

@@ -301,19 +301,19 @@ def scores() -> pl.DataFrame:
         return [{"sensor": name, "share": share, "direction": up} for name, share, up in parts]
 
     cases = [
-        (0.1, 10.0, "ok", None, None),
-        (2.5, 93.0, "ok", "e1", top(("flow", 0.75, 1), ("heat", 0.25, -1))),
-        (4.0, 97.5, "ok", "e1", top(("heat", 0.5, -1), ("flow", 0.5, -1))),
-        (0.2, 20.0, "ok", None, None),
-        (None, None, "missing", None, None),
-        (3.0, 95.0, "ok", "e2", top(("flow", 1.0, -1))),
+        (0.1, 10.0, "ok", None, None, None),
+        (2.5, 93.0, "ok", "e1", top(("flow", 0.75, 1), ("heat", 0.25, -1)), 16.0),
+        (4.0, 97.5, "ok", "e1", top(("flow", 0.625, -1), ("heat", 0.375, -1)), 8.0),
+        (0.2, 20.0, "ok", None, None, None),
+        (None, None, "missing", None, None, None),
+        (3.0, 95.0, "ok", "e2", top(("flow", 1.0, -1)), 7.0),
     ]
     rows: list[tuple[object, ...]] = []
-    for i, (score, severity, status, event, sensors) in enumerate(cases):
+    for i, (score, severity, *causes) in enumerate(cases):
         stamp = START + timedelta(minutes=10 * i)
         rows += [
-            (stamp, "a", score, severity, 2.0, event is not None, status, event, sensors, "m1"),
-            (stamp, "b", 0.5, 50.0, 1.5, False, "ok", None, None, "m1"),
+            (stamp, "a", score, severity, 2.0, causes[1] is not None, *causes, "m1"),
+            (stamp, "b", 0.5, 50.0, 1.5, False, "ok", None, None, None, "m1"),
         ]
     schema = {"timestamp": pl.Datetime("us"), "machine": pl.String(), **SCORE_DTYPES}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -341,17 +341,16 @@ def test_scores(scores: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
     )
     assert (first.duration_s, first.peak_score, first.severity) == (600.0, 4.0, 97.5)
     assert first.peak_time == first.end
-    assert [(p.sensor, p.share, p.direction) for p in first.top_sensors] == [
-        ("flow", 0.625, 1),
-        ("heat", 0.375, -1),
-    ]
+    # by hand: evidence 12 and 4, then 5 and 3, so the roots of summed squares are 13 and 5
+    assert [(p.sensor, p.direction) for p in first.top_sensors] == [("flow", 1), ("heat", -1)]
+    assert [p.share for p in first.top_sensors] == pytest.approx([13 / 18, 5 / 18])
     assert second.duration_s == 0.0
     assert [(m.machine, m.rows, m.anomalies, m.events, m.threshold) for m in report.machines] == [
         (("a",), 6, 3, 2, 2.0),
         (("b",), 6, 0, 0, 1.5),
     ]
     flow, heat = report.worst_sensors
-    assert flow.share == pytest.approx((2 * 0.625 + 1.0) / 3)
+    assert flow.share == pytest.approx((2 * 13 / 18 + 1.0) / 3)
     assert flow.share + heat.share == pytest.approx(1.0)
     assert (flow.leads, heat.leads) == (2, 0)
     assert (flow.direction, heat.direction) == (1, -1)
@@ -408,6 +407,6 @@ def test_a_timeline_tells_which_sensors_when(scores: pl.DataFrame, size: int) ->
     flow, heat = timeline.sensors
     assert (flow.sensor, heat.sensor) == ("flow", "heat")
     places = [place for place, rows in enumerate(timeline.anomalies) if rows]
-    assert [flow.share[place] for place in places] == pytest.approx([0.75, 0.5, 1.0])
-    assert [heat.share[place] for place in places] == pytest.approx([0.25, 0.5, 0.0])
+    assert [flow.share[place] for place in places] == pytest.approx([0.75, 0.625, 1.0])
+    assert [heat.share[place] for place in places] == pytest.approx([0.25, 0.375, 0.0])
     assert sum(share is not None for share in flow.share) == 3

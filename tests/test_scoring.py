@@ -432,19 +432,35 @@ def test_a_reader_against_other_windows_is_the_same_network() -> None:
     np.testing.assert_array_equal(read.expected, fresh.expected)
 
 
-def test_a_sensor_departs_by_its_farthest_row_in_standard_deviations() -> None:
+def test_a_sensor_departs_by_its_farthest_row_around_in_standard_deviations() -> None:
     """By hand: whatever is normal is zero, so an element is its own residual, and nothing is
     whitened. With a knee of 1, asinh(300) is 300 standard deviations: in scaled units it is but 6.4,
-    and two sensors that are 300 and 3 off would look much alike."""
+    and two sensors that are 300 and 3 off would look much alike. A row in n that is off by d swings by
+    d less nine tenths of d / n, and four rows of 16 away it is 1 / e of that."""
     reader = WindowReader(tiny.tiny_network().eval(), at_rest(), CPU, 4)
-    window = np.zeros((1, tiny.WINDOW_SIZE, tiny.N_SENSORS), dtype=np.float32)
-    window[0, 5, 0], window[0, 9, 0], window[0, 2, 1] = np.arcsinh([300.0, -20.0, -3.0])
-    departures = reader.read(window, tiny.KNEES).departures
-    np.testing.assert_allclose(departures, [[300.0**2, 9.0, 0.0]], rtol=1e-4)
+    window, size = np.zeros((1, 16, tiny.N_SENSORS), dtype=np.float32), 16
+    window[0, 5, 0], window[0, 2, 1] = np.arcsinh([300.0, -3.0])
+    departures = reader.read(window, tiny.KNEES).departures[0]
+    swung = np.sqrt(1.0 - 0.9 / size)
+    away = np.exp(-np.abs(np.arange(size)[:, None] - [5, 2]) / 4.0)
+    np.testing.assert_allclose(departures[:, :2], swung * away * [300.0**2, 9.0], rtol=1e-4)
+    assert not departures[:, 2].any()
     knees = np.array([1.0, 0.5, 1.0], dtype=np.float32)
     of_lower_knee = (0.5 * np.sinh(2.0 * np.arcsinh(3.0))) ** 2
-    departures = reader.read(window, knees).departures
-    np.testing.assert_allclose(departures[0, :2], [300.0**2, of_lower_knee], rtol=1e-4)
+    departures = reader.read(window, knees).departures[0]
+    np.testing.assert_allclose(departures[2, 1], swung * of_lower_knee, rtol=1e-4)
+
+
+def test_what_stands_off_departs_too_but_less_than_what_swings() -> None:
+    """By hand: 4 off in all rows swings by 0.4 only, and the root of 4 · 0.4 times 4 is 5.06. A sensor
+    that is stuck where it should not be must not be left out."""
+    reader = WindowReader(tiny.tiny_network().eval(), at_rest(), CPU, 4)
+    window = np.zeros((1, tiny.WINDOW_SIZE, tiny.N_SENSORS), dtype=np.float32)
+    window[0, :, 0] = np.arcsinh(4.0)
+    window[0, ::2, 1], window[0, 1::2, 1] = np.arcsinh([4.0, -4.0])
+    departures = reader.read(window, tiny.KNEES).departures[0]
+    np.testing.assert_allclose(departures[:, 0], 4.0 * np.sqrt(1.6), rtol=1e-4)
+    np.testing.assert_allclose(departures[:, 1], 16.0, rtol=1e-4)
 
 
 def test_the_largest_float_in_a_log_departs_by_no_infinity() -> None:

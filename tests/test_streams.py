@@ -27,7 +27,7 @@ def read(windows: Any) -> WindowReadings:
         "row": windows[:, :, 0] - means[:, :, 0] * np.arange(windows.shape[1], dtype=np.float32),
     }
     expected = np.broadcast_to(means, windows.shape) + windows[:, ::-1]
-    return WindowReadings(rows, expected, np.abs(windows).max(axis=1))
+    return WindowReadings(rows, expected, np.abs(windows - means))
 
 
 @dataclass
@@ -119,7 +119,7 @@ def oracle(time: Any, values: Any, *, stride: int, policy: MissingPolicy) -> dic
             total, off = np.zeros(2), np.zeros(2)
             for one, place in seen:
                 total += one.expected[0, place]
-                off += one.departures[0]
+                off += one.departures[0, place]
             expected = (total / len(seen)).astype(np.float32)
             measured = (scaled[row], expected, off / len(seen))
             rows[number] = Row("ok", readings, *(values.tolist() for values in measured))
@@ -135,7 +135,7 @@ def test_the_closing_window_speaks_for_the_tail_only() -> None:
     def note(windows: Any) -> None:
         reading = np.array([[next(levels)] * SIZE for _ in windows], dtype=np.float32)
         rows = {"window": reading, "row": reading}
-        for done in stream.take_in(WindowReadings(rows, np.zeros_like(windows), windows[:, 0])):
+        for done in stream.take_in(WindowReadings(rows, np.zeros_like(windows), windows)):
             decided.extend(done.readings["row"].tolist())
 
     note(stream.push(np.arange(7), np.arange(7.0), np.ones((7, 2))))

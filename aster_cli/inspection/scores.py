@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.attribution import TOP
+from aster_cli.attribution import TOP, event_shares
 from aster_cli.events import with_similar
 from aster_cli.inspection.values import (
     BUCKETS,
@@ -198,30 +198,36 @@ def _events(named: pl.DataFrame) -> Iterator[Event]:
             peak_time=rows["timestamp"][peak],
             peak_score=rows["score"][peak],
             severity=float(rows["severity"].max() or 0.0),  # type: ignore[arg-type]
-            top_sensors=_top_sensors(rows["top_sensors"]),
+            top_sensors=_top_sensors(rows),
             open=False,
         )
 
 
-def _top_sensors(lists: pl.Series) -> tuple[SensorShare, ...]:
+def _top_sensors(rows: pl.DataFrame) -> tuple[SensorShare, ...]:
     """The leading sensors over an event's rows; their shares sum to 1."""
-    parts = lists.drop_nulls().explode().drop_nulls()
-    if parts.is_empty():
-        return ()
+    square = (pl.col("share").cast(pl.Float64) * pl.col("evidence")) ** 2
     leading = (
-        parts.struct.unnest()
+        rows.select("top_sensors", "evidence")
+        .drop_nulls("top_sensors")
+        .explode("top_sensors")
+        .unnest("top_sensors")
+        .drop_nulls("sensor")
         .group_by("sensor", maintain_order=True)
         .agg(
-            pl.col("share").cast(pl.Float64).sum(),
-            (pl.col("share") * pl.col("direction")).sum().sign().cast(pl.Int8).alias("direction"),
+            square.sum().alias("squares"),
+            (square * pl.col("direction")).sum().sign().cast(pl.Int8).alias("direction"),
         )
-        .sort("share", descending=True, maintain_order=True)
+        .sort("squares", descending=True, maintain_order=True)
         .head(TOP)
     )
-    total = leading["share"].sum() or 1.0
     return tuple(
-        SensorShare(sensor, share / total, direction)
-        for sensor, share, direction in leading.iter_rows()
+        SensorShare(sensor, share, direction)
+        for sensor, share, direction in zip(
+            leading["sensor"],
+            event_shares(leading["squares"].to_numpy()).tolist(),
+            leading["direction"],
+            strict=True,
+        )
     )
 
 

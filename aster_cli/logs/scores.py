@@ -24,6 +24,7 @@ SCORE_DTYPES: dict[str, pl.DataType] = {
     "status": pl.String(),
     "event_id": pl.String(),
     "top_sensors": TOP_SENSORS,
+    "evidence": pl.Float64(),
     "model_id": pl.String(),
 }
 """What every scores file has beside ``timestamp``, which has the dtype of the log's time column."""

@@ -27,7 +27,7 @@ POOLS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "squares": lambda rows: np.square(rows).mean(axis=0),
     "largest": lambda rows: rows.max(axis=0),
 }
-"""From an event's rows to one importance a sensor; shares are what aster's events add up."""
+"""From an event's rows to one importance a sensor; aster's events add squares up."""
 
 OURS = "aster"
 SIMPLE = ("z-score", "PCA residual")

@@ -87,6 +87,6 @@ def test_results_are_kept_and_reported(tmp_path: Path) -> None:
     results = read_results("none", tmp_path)
     assert [one.entity for one in results] == ["D/a", "D/b"]
     page = report(results, read_results("other", tmp_path))
-    assert f"| {OURS} | shares | 0.800 | 0.800 | 0.800 |" in page
+    assert f"| {OURS} | squares | 0.800 | 0.800 | 0.800 |" in page
     assert f"| {RANDOM} |  | 0.050 |" in page
     assert "| D/b | 1 | 0.900 |" in page

@@ -41,10 +41,12 @@ def test_a_rule_draws_the_alarms_that_threshold_draws(
     aster("score", log(200), "-m", model, "-o", "usual.parquet")
     assert aster("threshold", "usual.parquet", "-m", model, "-o", "drawn.parquet", *rule).code == 0
     scored, drawn = (pl.read_parquet(f"{name}.parquet") for name in ("scored", "drawn"))
-    assert_frame_equal(scored.drop("top_sensors"), drawn.drop("top_sensors"), check_exact=True)
+    causes = ("top_sensors", "evidence")
+    assert_frame_equal(scored.drop(causes), drawn.drop(causes), check_exact=True)
     assert scored["is_anomaly"].any()
     # unlike those of a file at hand, new alarms have their sensors
-    assert scored["top_sensors"].is_not_null().to_list() == scored["is_anomaly"].to_list()
+    for column in causes:
+        assert scored[column].is_not_null().to_list() == scored["is_anomaly"].to_list()
 
 
 @rules

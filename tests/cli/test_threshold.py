@@ -17,7 +17,7 @@ from tests.tiny_detector import SPIKE, interleaved, wave
 
 Refused = Callable[..., str]
 
-NEW = ["threshold", "is_anomaly", "event_id", "top_sensors"]
+NEW = ["threshold", "is_anomaly", "event_id", "top_sensors", "evidence"]
 METHODS = (
     ("quantile", "--alert-budget", "0.05"),
     ("pot", "--alert-budget", "0.01"),
@@ -98,8 +98,9 @@ def test_every_method_labels_rows_above_its_threshold(
     hit = pl.int_range(pl.len()).over("unit").is_between(SPIKE.start, SPIKE.stop - 1)
     assert new.filter(hit)["is_anomaly"].all()
     both = old["is_anomaly"] & new["is_anomaly"]
-    assert new.filter(both)["top_sensors"].equals(old.filter(both)["top_sensors"])
-    assert new.filter(~both)["top_sensors"].is_null().all()
+    for column in ("top_sensors", "evidence"):
+        assert new.filter(both)[column].equals(old.filter(both)[column])
+        assert new.filter(~both)[column].is_null().all()
 
 
 def test_the_row_rules_reach_the_file(scores: str, model: Path, aster: Aster) -> None:

@@ -24,6 +24,7 @@ SCORES = pl.DataFrame(
         "status": ["gap", "ok"],
         "event_id": [None, "0012ab"],
         "top_sensors": pl.Series([None, TOP], dtype=TOP_SENSORS),
+        "evidence": [None, 12.5],
         "model_id": ["012345678901", "012345678901"],
     }
 )

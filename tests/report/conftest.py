@@ -39,6 +39,7 @@ def made_scores(
             "status": ["ok"] * rows,
             "event_id": event.tolist(),
             "top_sensors": [top if one else None for one in flagged.tolist()],
+            "evidence": [1.0 if one else None for one in flagged.tolist()],
             "model_id": ["0123456789ab"] * rows,
         },
         schema_overrides=SCORE_DTYPES,
