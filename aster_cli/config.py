@@ -17,6 +17,7 @@ DuplicatePolicy = Literal["error", "first", "last", "mean"]
 ClassifierKind = Literal["transformer", "mlp", "linear"]
 Precision = Literal["auto", "fp32", "bf16"]
 LogFormat = Literal["csv", "parquet", "ndjson", "arrow"]
+Engine = Literal["local", "ray"]
 StderrFormat = Literal["text", "json"]
 ThresholdMethod = Literal["quantile", "pot", "conformal", "fixed", "budget"]
 

@@ -37,7 +37,14 @@ from aster_cli.drift import MachineWatch
 from aster_cli.errors import UsageError
 from aster_cli.events import EventTracker
 from aster_cli.explaining import OnExplained
-from aster_cli.fitting import OnMachine, TrainingLog, fit_detector, fit_machines
+from aster_cli.fitting import (
+    OnMachine,
+    TrainingLog,
+    Trainings,
+    fit_detector,
+    fit_machines,
+    in_turn,
+)
 from aster_cli.incremental import IncrementalScorer
 from aster_cli.inspection import event_table
 from aster_cli.judges import DetectorJudges
@@ -85,6 +92,7 @@ class Detector:
         per_id: bool = False,
         on_machine: OnMachine | None = None,
         limit: TimeLimit = FOREVER,
+        trainings: Trainings = in_turn,
         **settings: object,
     ) -> Self:
         """Fit a detector on a mostly normal log.
@@ -100,6 +108,7 @@ class Detector:
                 kept in `partial` until the whole is saved.
             on_machine: Told of every machine before its detector is trained.
             limit: When training ends with the best weights so far.
+            trainings: Runs the trainings of single machines.
             settings: The same, by name: ``id_cols="pump"``; see `DetectorConfig.changed`.
 
         Raises:
@@ -137,7 +146,9 @@ class Detector:
         checkpoint = fit_detector(series, known, on_epoch, partial, pooled)
         if partial is None or not per_id:
             return cls(checkpoint, identify(checkpoint))
-        checkpoint, detectors = fit_machines(checkpoint, series, known, partial, on_machine, limit)
+        checkpoint, detectors = fit_machines(
+            checkpoint, series, known, partial, on_machine, limit, trainings
+        )
         return cls(checkpoint, identify(checkpoint, detectors), detectors)
 
     def score(self, logs: Logs) -> pl.DataFrame:

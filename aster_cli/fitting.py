@@ -1,7 +1,8 @@
 """From normal series to a trained and calibrated detector: the walk of training, and one a machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -87,6 +88,15 @@ class TrainingLog:
     span: pl.Series
     excluded: int
 
+
+Left = Literal["short", "unsteady", "late"]
+"""Why a machine has no detector of its own."""
+
+LEFT: dict[Left, str] = {
+    "short": "too short for a detector of its own",
+    "unsteady": "no detector of its own converges",
+    "late": "no time was left for a detector of its own",
+}
 
 OnMachine = Callable[[MachineId, int, int], None]
 """Told before a machine's detector is trained: the machine, its number from 1, and of how many."""
@@ -197,6 +207,57 @@ def fit_detector(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MachineTraining:
+    """The training of one machine's detector, which is kept where it is ready.
+
+    Attributes:
+        series: The machine's.
+        log: What is known of the whole log.
+        own: Where it goes; what lies there is ready, or is gone on with.
+    """
+
+    series: Series
+    log: TrainingLog
+    own: PartialTraining
+
+    def run(self, limit: TimeLimit) -> Left | None:
+        """Train and keep it; tell why there is none, if there is none.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        if len(self.series) < FEWEST_WINDOWS * self.log.schema.window_size:
+            return "short"
+        if is_model(self.own.target):
+            return None
+        if limit.is_over():
+            return "late"
+        try:
+            with self.own.held():
+                made = fit_detector([self.series], self.log, partial=self.own, limit=limit)
+                save_model(replace(made, backbone=None), self.own.target)
+                self.own.remove()
+        except DataError:  # gaps or holes leave too little
+            return "short"
+        except UsageError:  # it does not converge; all else that is said so, the pooled one had met
+            return "unsteady"
+        return None
+
+
+Trainings = Callable[[list[MachineTraining], OnMachine, TimeLimit], Iterable[Left | None]]
+"""Runs trainings, whose order the outcomes have; `OnMachine` is told when each begins."""
+
+
+def in_turn(
+    trainings: list[MachineTraining], on_machine: OnMachine, limit: TimeLimit
+) -> Iterator[Left | None]:
+    """Run one training after the other; of the limit each gets an equal part of what is left."""
+    for number, one in enumerate(trainings):
+        on_machine(one.series.machine, number + 1, len(trainings))
+        yield one.run(limit.part(1 / (len(trainings) - number)))
+
+
 def fit_machines(
     pooled: Checkpoint,
     series: list[Series],
@@ -204,10 +265,9 @@ def fit_machines(
     partial: PartialTraining,
     on_machine: OnMachine | None,
     limit: TimeLimit = FOREVER,
+    trainings: Trainings = in_turn,
 ) -> tuple[Checkpoint, MachineDetectors]:
     """Train a detector for each machine and keep it in `partial`; those that lie there are ready.
-
-    Of a limit each gets an equal part of what is left.
 
     Returns:
         The pooled detector, which now knows their thresholds and the machines that have none, and
@@ -218,45 +278,22 @@ def fit_machines(
     """
     models: dict[MachineId, str] = {}
     thresholds = {one.machine: one for one in pooled.training.thresholds}
-    short: list[str] = []
-    unsteady: list[str] = []
-    late: list[str] = []
-    for number, one in enumerate(series, start=1):
-        own, name = partial.of(one.machine), "/".join(one.machine)
-        if len(one) < FEWEST_WINDOWS * log.schema.window_size:
-            short.append(name)
+    left: dict[Left, list[str]] = {}
+    work = [MachineTraining(one, log, partial.of(one.machine)) for one in series]
+    outcomes = trainings(work, on_machine or (lambda machine, number, total: None), limit)
+    for one, reason in zip(work, outcomes, strict=True):
+        machine = one.series.machine
+        if reason is not None:
+            left.setdefault(reason, []).append("/".join(machine))
             continue
-        if limit.is_over() and not is_model(own.target):
-            late.append(name)
-            continue
-        if on_machine is not None:
-            on_machine(one.machine, number, len(series))
-        try:
-            if not is_model(own.target):
-                with own.held():
-                    share = limit.part(1 / (len(series) - number + 1))
-                    made = fit_detector([one], log, partial=own, limit=share)
-                    save_model(replace(made, backbone=None), own.target)
-                    own.remove()
-        except DataError:  # gaps or holes leave too little
-            short.append(name)
-            continue
-        except UsageError:  # it does not converge; all else that is said so, the pooled one had met
-            unsteady.append(name)
-            continue
-        card = read_card(own.target)
-        models[one.machine] = card.manifest.model_id
-        thresholds[one.machine] = MachineThreshold(one.machine, card.training.threshold)
+        card = read_card(one.own.target)
+        models[machine] = card.manifest.model_id
+        thresholds[machine] = MachineThreshold(machine, card.training.threshold)
     record = pooled.training
-    why = {
-        "too short for a detector of its own": short,
-        "no detector of its own converges": unsteady,
-        "no time was left for a detector of its own": late,
-    }
     notes = [
-        f"{reason}, served by the pooled one: {listed(left)}"
-        for reason, left in why.items()
-        if left
+        f"{why}, served by the pooled one: {listed(left[reason])}"
+        for reason, why in LEFT.items()
+        if reason in left
     ]
     told = msgspec.structs.replace(
         record,

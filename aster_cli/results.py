@@ -1,6 +1,6 @@
 """Values that the floors hand to each other; none of them knows torch, files or the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -61,6 +61,38 @@ class LogBatch:
             if end > start:
                 yield machine, order[start:end]
             start = end
+
+    def take(self, rows: NDArray[np.int64], first_row: int) -> "LogBatch":
+        """Some rows as a batch, with those machines only that occur in it."""
+        present, codes = np.unique(self.machine_codes[rows], return_inverse=True)
+        return LogBatch(
+            first_row=first_row,
+            keys=self.keys[rows],
+            time=self.time[rows],
+            machines=tuple(self.machines[code] for code in present),
+            machine_codes=codes.astype(np.int32),
+            values=self.values[rows],
+            labels=None if self.labels is None else self.labels[rows],
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence["LogBatch"], first_row: int) -> "LogBatch":
+        """Put consecutive batches together, under one numbering of machines."""
+        numbers: dict[MachineId, int] = {}
+        codes = []
+        for batch in batches:
+            own = [numbers.setdefault(machine, len(numbers)) for machine in batch.machines]
+            codes.append(np.array(own, dtype=np.int32)[batch.machine_codes])
+        labels = [batch.labels for batch in batches if batch.labels is not None]
+        return cls(
+            first_row=first_row,
+            keys=pl.concat([batch.keys for batch in batches]),
+            time=np.concatenate([batch.time for batch in batches]),
+            machines=tuple(numbers),
+            machine_codes=np.concatenate(codes),
+            values=np.concatenate([batch.values for batch in batches]),
+            labels=np.concatenate(labels) if labels else None,
+        )
 
     def of(self, machine: MachineId, rows: NDArray[np.int64], first_row: int = 0) -> "LogBatch":
         """Some rows of one machine as a batch of their own, without labels."""

@@ -7,7 +7,7 @@ does not grow with the log.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -91,6 +91,21 @@ class ScoreSummary:
         self.distances += watch.distances
 
 
+def require_values(sensors: Sequence[str], valued: NDArray[np.bool_], where: str) -> None:
+    """Refuse a log that has a column for every sensor, but nothing in one of them.
+
+    Raises:
+        DataError: Naming those.
+    """
+    empty = [name for name, has in zip(sensors, valued.tolist(), strict=True) if not has]
+    if empty:
+        raise DataError(
+            f"the model needs {listed(empty)}, which has no value in any row",
+            where=where,
+            hint="check the log, or train without it (--exclude-cols)",
+        )
+
+
 class LogScorer:
     """Scores one log.
 
@@ -135,7 +150,13 @@ class LogScorer:
         self._trackers: dict[MachineId, EventTracker] = {}
         self._watches: dict[MachineId, MachineWatch] = {}
         self._waiting: deque[Waiting] = deque()
+        self._valued = self._absent.copy()
         self.summary = ScoreSummary()
+
+    @property
+    def valued(self) -> NDArray[np.bool_]:
+        """``(sensor,)`` which sensors have had a value, or are known to be absent."""
+        return self._valued
 
     @property
     def newest(self) -> dict[MachineId, int | float]:
@@ -151,7 +172,7 @@ class LogScorer:
         """Yield score rows in the input's order; `summary` is complete when they have ended.
 
         Raises:
-            DataError: At the end of the log: a sensor has had no value in any row.
+            DataError: At the end of a whole log: a sensor has had no value in any row.
         """
         alias, keys = self._log.alias, self._log.input_keys
         if alias is None or keys is None:
@@ -163,9 +184,8 @@ class LogScorer:
 
     def _stream(self) -> Iterator[pl.DataFrame]:
         last_rows = self._log.last_rows()
-        seen = self._absent.copy()
         for batch in self._log.batches():
-            seen |= ~np.isnan(batch.values).all(axis=0)
+            self._valued |= ~np.isnan(batch.values).all(axis=0)
             self._waiting.append(Waiting.of(batch, len(self._sensors)))
             machines = list(batch.by_machine())
             self._judge([(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines])
@@ -174,23 +194,14 @@ class LogScorer:
             self._judge([(stream, stream.finish()) for stream in ended])
             while self._waiting and self._waiting[0].decided == len(self._waiting[0].batch):
                 yield self._table(self._waiting.popleft())
-        self._require_values(seen)
+        if self._log.is_whole:
+            require_values(self._sensors, self._valued, self._log.name)
         for tracker in self._trackers.values():
             tracker.finish()
             self.summary.events.extend(tracker.closed)
         self.summary.events = with_similar(self.summary.events)
         for watch in self._watches.values():
             self.summary.see(watch)
-
-    def _require_values(self, seen: NDArray[np.bool_]) -> None:
-        """Refuse a log that has a column for every sensor, but nothing in one of them."""
-        empty = [name for name, has in zip(self._sensors, seen.tolist(), strict=True) if not has]
-        if empty:
-            raise DataError(
-                f"the model needs {listed(empty)}, which has no value in any row",
-                where=self._log.name,
-                hint="check the log, or train without it (--exclude-cols)",
-            )
 
     def _stream_of(self, machine: MachineId) -> MachineStream:
         if machine not in self._streams:

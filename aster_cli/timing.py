@@ -20,11 +20,16 @@ class TimeLimit:
 
     def is_over(self) -> bool:
         """Whether they have passed."""
-        return self._clock() >= self._end
+        return not self.left
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of them."""
+        return max(self._end - self._clock(), 0.0)
 
     def part(self, share: float) -> "TimeLimit":
         """The first share of what is left of them."""
-        return TimeLimit(share * max(self._end - self._clock(), 0.0), self._clock)
+        return TimeLimit(share * self.left, self._clock)
 
 
 FOREVER = TimeLimit(float("inf"))

@@ -14,6 +14,7 @@ from aster_cli.cli.settings import apply_settings
 from aster_cli.config import (
     ClassifierKind,
     DuplicatePolicy,
+    Engine,
     LogFormat,
     MissingPolicy,
     Precision,
@@ -139,6 +140,7 @@ MaxGap = Annotated[
 Missing = Annotated[MissingPolicy, flag("--missing", help="How a missing cell is filled.")]
 Duplicates = Annotated[
     DuplicatePolicy,
+    Engine,
     flag("--duplicates", help="What stands for rows of one machine with one time."),
 ]
 DuplicatesNow = Annotated[
@@ -274,6 +276,13 @@ Suppress = Annotated[
 
 # where it runs
 Device = Annotated[str, flag("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:n.")]
+EngineName = Annotated[
+    Engine,
+    flag(
+        "--engine",
+        help="What machines are shared out to: this process, or the workers of a Ray cluster.",
+    ),
+]
 PrecisionName = Annotated[
     Precision, flag("--precision", help="What the language model computes in.")
 ]

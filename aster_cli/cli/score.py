@@ -151,6 +151,7 @@ def score(
             show_default=False,
         ),
     ] = None,
+    engine: options.EngineName = "local",
     device: options.Device = "auto",
     config: options.Config = None,
     log_format: options.LogStyle = "text",
@@ -175,6 +176,16 @@ def score(
             "--report": report is not None,
         },
     )
+    if engine == "ray":
+        for flag, is_given in {
+            "--state": state is not None,
+            "--explain": explain is not None,
+            "--report": report is not None,
+        }.items():
+            if is_given:
+                raise UsageError(
+                    "is not there with --engine ray", where=flag, hint="take the local engine"
+                )
     require_explanation(explain, output)
     require_page(report)
     require_metrics(metrics_file)
@@ -244,7 +255,7 @@ def score(
             open_it() as log,
             explanation_place(explain, log, for_report=report is not None) as place,
         ):
-            asked = Single(model, target, output_format, raw_csv, rule, device, place)
+            asked = Single(model, target, output_format, raw_csv, rule, engine, device, place)
             if report is None:
                 run = score_whole(asked, log, journal)
             else:

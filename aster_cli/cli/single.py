@@ -9,13 +9,16 @@ from aster_cli.cli.explanations import explanation
 from aster_cli.cli.outcome import Run
 from aster_cli.cli.showing import Journal
 from aster_cli.cli.targets import require_other
-from aster_cli.config import AlertRule, LogFormat
+from aster_cli.config import AlertRule, Engine, LogFormat
 from aster_cli.inspection import ScoreTimeline
 from aster_cli.logs import Log, open_writer
 from aster_cli.render.progress import row_progress
 
 if TYPE_CHECKING:
+    from aster_cli.explaining import OnExplained
+    from aster_cli.fleet import FleetScorer
     from aster_cli.report import RowCollector
+    from aster_cli.scoring import LogScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Single:
         output_format: As what, where the target does not tell.
         raw_csv: Whether CSV cells stay as they are.
         rule: When a score becomes an alarm.
+        engine: What machines are shared out to.
         device: What to score on.
         explain: Where goes what was expected of every row; None for nowhere.
     """
@@ -37,6 +41,7 @@ class Single:
     output_format: LogFormat | None
     raw_csv: bool
     rule: AlertRule
+    engine: Engine
     device: str
     explain: Path | None = None
 
@@ -62,12 +67,7 @@ def score_whole(
         explanation(asked.explain, raw_csv=asked.raw_csv) as on_explained,
         row_progress(journal.console, log, "scoring") as advance,
     ):
-        # torch and all that comes with it: only from here on
-        from aster_cli.detector import Detector
-
-        scorer = Detector.load(asked.model).scorer(
-            log, asked.device, rule=asked.rule, on_explained=on_explained
-        )
+        scorer = _scorer(asked, log, on_explained)
         # a row out for every row in: merged rows, too, come out each for itself
         watched = ScoreTimeline(log.n_rows if log.alias is None else len(log.alias))
         for table in scorer.tables():
@@ -82,3 +82,17 @@ def score_whole(
     return Run(
         log.name, summary, len(summary.events), scorer.newest, log.schema, watched.timeline()
     )
+
+
+def _scorer(
+    asked: Single, log: Log, on_explained: "OnExplained | None"
+) -> "LogScorer | FleetScorer":
+    """What scores; torch and all that comes with it is imported only here."""
+    if asked.engine == "ray":
+        from aster_cli.fleet import FleetScorer
+
+        return FleetScorer(log, asked.model, asked.device, asked.rule)
+    from aster_cli.detector import Detector
+
+    detector = Detector.load(asked.model)
+    return detector.scorer(log, asked.device, rule=asked.rule, on_explained=on_explained)

@@ -82,6 +82,7 @@ def train(
     steps: options.Steps = None,
     max_minutes: options.MaxMinutes = None,
     seed: options.Seed = 0,
+    engine: options.EngineName = "local",
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
     config: options.Config = None,
@@ -96,6 +97,10 @@ def train(
     No labels are needed and none are used. Defaults are derived from the log.
     """
     journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
+    if engine == "ray" and not per_id:
+        raise UsageError(
+            "shares out single machines' detectors", where="--engine ray", hint="give --per-id"
+        )
     limit = FOREVER if max_minutes is None else _limit(max_minutes)
     _require_logs(logs)
     settings = DetectorConfig(
@@ -136,8 +141,12 @@ def train(
             journal.notes([f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
+        from aster_cli.fitting import in_turn
         from aster_cli.render.training import machine_progress, training_progress
 
+        trainings = in_turn
+        if engine == "ray":
+            from aster_cli.fleet import train_on_cluster as trainings
         try:
             with partial.held(), training_progress(journal.console) as on_epoch:
                 detector = Detector.fit(
@@ -149,6 +158,7 @@ def train(
                     per_id=per_id,
                     on_machine=machine_progress(journal.console),
                     limit=limit,
+                    trainings=trainings,
                 )
                 detector.save(target, force=force)
                 partial.remove()

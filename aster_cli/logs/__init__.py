@@ -10,17 +10,20 @@ from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_frame, open_log
 from aster_cli.logs.schema import LogSchema
 from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, ScoresFile, is_scores_file, read_scores
+from aster_cli.logs.shares import ROW, LogShare, share_out
 from aster_cli.logs.sources import Source, find_sources
 from aster_cli.logs.writers import Writer, open_writer
 
 __all__ = [
     "EXPLAINED",
+    "ROW",
     "SCORE_DTYPES",
     "SENSOR",
     "TOP_SENSORS",
     "Incident",
     "Log",
     "LogSchema",
+    "LogShare",
     "ScoresFile",
     "Source",
     "Writer",
@@ -33,4 +36,5 @@ __all__ = [
     "read_incidents",
     "read_scores",
     "require_apart",
+    "share_out",
 ]

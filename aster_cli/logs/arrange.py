@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aster_cli.config import TimeConfig
 from aster_cli.errors import DataError
-from aster_cli.results import FloatArray, LogBatch, MachineId
+from aster_cli.results import FloatArray, LogBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Arranged:
     def batches(self, rows: int) -> Iterator[LogBatch]:
         """Cut the arranged log into batches of `rows` rows."""
         for first in range(0, len(self.log), rows):
-            yield _slice(self.log, slice(first, first + rows))
+            last = min(first + rows, len(self.log))
+            yield self.log.take(np.arange(first, last), first)
 
 
 def arrange(
@@ -49,7 +50,7 @@ def arrange(
     Raises:
         DataError: Times of a machine repeat, and it was not said which row counts.
     """
-    log = _join(batches)
+    log = LogBatch.joined(batches, 0)
     order = np.argsort(log.time, kind="stable") if config.sort else np.arange(len(log))
     time, codes = log.time[order], log.machine_codes[order]
 
@@ -109,36 +110,3 @@ def _highest(labels: NDArray[np.int8], alias: NDArray[np.int64], rows: int) -> N
     highest = np.zeros(rows, dtype=np.int8)
     np.maximum.at(highest, alias, labels)
     return highest
-
-
-def _join(batches: Sequence[LogBatch]) -> LogBatch:
-    """Put consecutive batches together, under one numbering of machines."""
-    numbers: dict[MachineId, int] = {}
-    codes = []
-    for batch in batches:
-        own = [numbers.setdefault(machine, len(numbers)) for machine in batch.machines]
-        codes.append(np.array(own, dtype=np.int32)[batch.machine_codes])
-    labels = [batch.labels for batch in batches if batch.labels is not None]
-    return LogBatch(
-        first_row=0,
-        keys=pl.concat([batch.keys for batch in batches]),
-        time=np.concatenate([batch.time for batch in batches]),
-        machines=tuple(numbers),
-        machine_codes=np.concatenate(codes),
-        values=np.concatenate([batch.values for batch in batches]),
-        labels=np.concatenate(labels) if labels else None,
-    )
-
-
-def _slice(log: LogBatch, rows: slice) -> LogBatch:
-    """Cut a batch, keeping only the machines that occur in it."""
-    present, codes = np.unique(log.machine_codes[rows], return_inverse=True)
-    return LogBatch(
-        first_row=log.first_row + rows.start,
-        keys=log.keys[rows],
-        time=log.time[rows],
-        machines=tuple(log.machines[code] for code in present),
-        machine_codes=codes.astype(np.int32),
-        values=log.values[rows],
-        labels=None if log.labels is None else log.labels[rows],
-    )

@@ -27,26 +27,31 @@ class Log:
     """Files read as one log; a context manager, for a copy of standard input must be removed.
 
     Attributes:
-        sources: The files, in the order in which they are read.
+        parts: The files, in the order in which they are read, and how.
+        sources: The same files.
         schema: The parts that their columns play.
         absent_sensors: Sensors that a model expects and some file lacks; only where that is allowed.
         notes: What the user should know about how they are read.
         name: The stem of the file that was named first.
+        time: Whether rows are sorted by time, and repeated times merged.
         batch_rows: Rows of a batch, where no other number is asked for.
+        is_whole: Whether all machines of its files are in it.
     """
+
+    is_whole = True
 
     def __init__(
         self, parts: Sequence[Part], notes: Sequence[str], name: str, time: TimeConfig
     ) -> None:
         """Take parts that belong together; see `open_log`."""
-        self._parts = tuple(parts)
-        self._time = time
+        self.parts = tuple(parts)
+        self.time = time
         self.sources: tuple[Source, ...] = tuple(part.reader.source for part in parts)
         self.schema: LogSchema = parts[0].schema
         self.absent_sensors: tuple[str, ...] = tuple(
             name
             for name in self.schema.sensors
-            if any(name not in part.columns for part in self._parts)
+            if any(name not in part.columns for part in self.parts)
         )
         self.notes = tuple(notes)
         self.name = name
@@ -91,14 +96,14 @@ class Log:
 
     def head(self) -> pl.DataFrame:
         """The first rows of the first file, with all its columns."""
-        return self._parts[0].reader.head()[1]
+        return self.parts[0].reader.head()[1]
 
     def place(self, row: int) -> str:
         """Name the file and its row, from 1, of a row of the whole log as it was found."""
-        ends = np.cumsum(self._part_rows)
+        ends = np.cumsum(self.part_rows)
         number = int(np.searchsorted(ends, row, side="right"))
-        first_row = int(ends[number]) - self._part_rows[number]
-        return f"{self._parts[number].where}, row {row - first_row + 1}"
+        first_row = int(ends[number]) - self.part_rows[number]
+        return f"{self.parts[number].where}, row {row - first_row + 1}"
 
     @property
     def alias(self) -> NDArray[np.int64] | None:
@@ -115,7 +120,7 @@ class Log:
         """The rows that `batches` yields."""
         if self._arranged is not None:
             return len(self._arranged.log)
-        return sum(self._part_rows)
+        return sum(self.part_rows)
 
     def last_rows(self) -> dict[MachineId, int]:
         """Find the number of each machine's last row, reading no more than the id columns."""
@@ -124,28 +129,34 @@ class Log:
             return last_positions(log.machines, log.machine_codes, 0)
         last: dict[MachineId, int] = {}
         first_row = 0
-        for part, rows in zip(self._parts, self._part_rows, strict=True):
-            last |= part.last_rows(first_row=first_row, rows=rows)
-            first_row += rows
+        for machines, codes in self._machines():
+            last |= last_positions(machines, codes, first_row)
+            first_row += len(codes)
         return last
 
+    def _machines(self) -> Iterator[tuple[Sequence[MachineId], NDArray[np.int32]]]:
+        """Stream whose every row is, part by part."""
+        for part, rows in zip(self.parts, self.part_rows, strict=True):
+            yield from part.machines(rows=rows)
+
     @cached_property
-    def _part_rows(self) -> list[int]:
-        return [part.reader.count_rows() for part in self._parts]
+    def part_rows(self) -> list[int]:
+        """The rows of each part, as they were found."""
+        return [part.reader.count_rows() for part in self.parts]
 
     @cached_property
     def _arranged(self) -> Arranged | None:
         """Hold the whole log, sorted and merged, where that was asked for and time can tell."""
-        asked = self._time.sort or self._time.duplicates != "error"
+        asked = self.time.sort or self.time.duplicates != "error"
         if not asked or self.schema.time_col is None:
             return None
-        check = None if self._time.sort else RisingTime(allow_repeats=True)
-        return arrange(list(self._stream(BATCH_ROWS, check)), self._time, self.place)
+        check = None if self.time.sort else RisingTime(allow_repeats=True)
+        return arrange(list(self._stream(BATCH_ROWS, check)), self.time, self.place)
 
     def _stream(self, rows: int, rising: RisingTime | None) -> Iterator[LogBatch]:
         count = RowCount()
         first_row = 0
-        for number, part in enumerate(self._parts):
+        for number, part in enumerate(self.parts):
             next_row = first_row
             for batch in part.batches(rows, first_row=first_row, count=count):
                 if rising is not None:
@@ -158,11 +169,11 @@ class Log:
 
     def _refuse(self, number: int, batch: LogBatch, fault: int, file_row: int) -> NoReturn:
         """Say which row's time does not rise, and what can be done about it."""
-        where = self._parts[number].where
+        where = self.parts[number].where
         time = batch.keys[TIMESTAMP][fault]
         if file_row == 0 and not self.schema.id_cols:
             raise DataError(
-                f"starts at {time}, when {self._parts[number - 1].where} has not ended",
+                f"starts at {time}, when {self.parts[number - 1].where} has not ended",
                 where=where,
                 hint="files of different machines need --id-col or --id-from-path",
             )

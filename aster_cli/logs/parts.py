@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aster_cli.errors import DataError
 from aster_cli.logs import cells
 from aster_cli.logs.clock import RowCount, to_instants
-from aster_cli.logs.machines import code_machines, last_positions
+from aster_cli.logs.machines import code_machines
 from aster_cli.logs.readers import HEAD_ROWS, LogReader
 from aster_cli.logs.schema import TIMESTAMP, LogSchema
 from aster_cli.results import Clock, FloatArray, LogBatch, MachineId
@@ -72,24 +72,22 @@ class Part:
             )
             row += frame.height
 
-    def last_rows(self, *, first_row: int, rows: int) -> dict[MachineId, int]:
-        """Find the last row of each machine in this file, reading no more than its id columns.
+    def machines(self, *, rows: int) -> Iterator[tuple[tuple[MachineId, ...], NDArray[np.int32]]]:
+        """Stream whose every row is, as in `LogBatch`, reading no more than the id columns.
 
         Args:
-            first_row: The number of the file's first row in the whole log.
             rows: How many rows the file has.
         """
         stored = {name: self.columns[name] for name in self.schema.id_cols if name in self.columns}
         if not stored:
             machine = tuple(self.path_ids[name] for name in self.schema.id_cols)
-            return {machine: first_row + rows - 1}
-        last: dict[MachineId, int] = {}
+            for start in range(0, rows, HEAD_ROWS):
+                yield (machine,), np.zeros(min(rows - start, HEAD_ROWS), dtype=np.int32)
+            return
         row = 1
         for frame in self.reader.frames(stored, rows=HEAD_ROWS):
-            machines, codes = code_machines(self._ids(frame, row), frame.height)
-            last |= last_positions(machines, codes, first_row + row - 1)
+            yield code_machines(self._ids(frame, row), frame.height)
             row += frame.height
-        return last
 
     def _ids(self, frame: pl.DataFrame, row: int) -> pl.DataFrame:
         literals = [pl.lit(value).alias(name) for name, value in self.path_ids.items()]
