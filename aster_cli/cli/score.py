@@ -38,11 +38,11 @@ from aster_cli.render.console import stdout_console
 from aster_cli.render.findings import finding_notes
 from aster_cli.render.scores import score_summary, unknown_machines
 
-ROWS_OF_EACH = 256
-"""Rows of a machine that has a detector of its own, in a batch, if all machines have as many."""
+ROWS_OF_EACH, ROWS_OF_OWN = 64, 256
+"""Rows of a machine in a batch, if all machines have as many; where each has a detector of its own."""
 
 MOST_CELLS = 1 << 23
-"""Values of sensors in a batch, where many machines have detectors: 64 MB."""
+"""Values of sensors in a batch, where there are many machines: 64 MB."""
 
 
 def score(
@@ -228,7 +228,8 @@ def score(
             if not fail_on_empty:
                 raise
             raise NoRowsError(error.what, where=error.where) from error
-        log.batch_rows = _rows_at_once(log, len(card.manifest.detectors))
+        rows_of_each = ROWS_OF_OWN if card.manifest.detectors else ROWS_OF_EACH
+        log.batch_rows = _rows_at_once(log, rows_of_each * card.training.machines)
         return log
 
     told = partial(
@@ -304,7 +305,7 @@ def score(
         raise typer.Exit(code)
 
 
-def _rows_at_once(log: Log, detectors: int) -> int:
-    """Rows of a batch: more where machines have detectors, for each is read once a batch."""
+def _rows_at_once(log: Log, wanted: int) -> int:
+    """Rows of a batch: more where there are machines, each of which takes its time in every batch."""
     bound = MOST_CELLS // len(log.schema.sensors)
-    return max(log.batch_rows, min(detectors * ROWS_OF_EACH, bound))
+    return max(log.batch_rows, min(wanted, bound))

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.detection.entities import ROOT
+from benchmarks.speed.fleet import measure_fleet
 from benchmarks.speed.gpu import run
 from benchmarks.speed.peers import BASE, SENSORS, WINDOW, growth_table, measure_peers, peers_table
 from benchmarks.speed.picture import draw
@@ -33,6 +34,12 @@ def main() -> None:
     gpu = commands.add_parser("gpu", help="a GPU beside the processor")
     gpu.add_argument("--json", type=Path, help="keep the figures there, too")
     gpu.set_defaults(command=_gpu)
+    fleet = commands.add_parser("fleet", help="many machines on a local cluster")
+    fleet.add_argument("--machines", type=int, default=64, help="each in a file of its own")
+    fleet.add_argument("--rows", type=int, default=4000, help="of each")
+    fleet.add_argument("--workers", type=int, default=2, help="the most, a core each")
+    fleet.add_argument("--backbone", default="smollm2-135m", help="of the model")
+    fleet.set_defaults(command=_fleet)
     arguments = parser.parse_args()
     arguments.command(arguments)
 
@@ -72,6 +79,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _gpu(arguments: argparse.Namespace) -> None:
     run(arguments.json)
+
+
+def _fleet(arguments: argparse.Namespace) -> None:
+    asked = (arguments.machines, arguments.rows, arguments.workers)
+    lines = measure_fleet(*asked, arguments.backbone)
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _rows(arguments: argparse.Namespace) -> None:
