@@ -183,7 +183,7 @@ class LogScorer:
             yield scored.with_columns(keys.get_columns())
 
     def _stream(self) -> Iterator[pl.DataFrame]:
-        last_rows = self._log.last_rows()
+        last_rows = self._log.last_rows
         for batch in self._log.batches():
             self._valued |= ~np.isnan(batch.values).all(axis=0)
             self._waiting.append(Waiting.of(batch, len(self._sensors)))

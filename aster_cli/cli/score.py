@@ -229,7 +229,7 @@ def score(
                 raise
             raise NoRowsError(error.what, where=error.where) from error
         rows_of_each = ROWS_OF_OWN if card.manifest.detectors else ROWS_OF_EACH
-        log.batch_rows = _rows_at_once(log, rows_of_each * card.training.machines)
+        log.batch_rows = _rows_at_once(log, rows_of_each * len(log.last_rows))
         return log
 
     told = partial(

@@ -122,8 +122,9 @@ class Log:
             return len(self._arranged.log)
         return sum(self.part_rows)
 
+    @cached_property
     def last_rows(self) -> dict[MachineId, int]:
-        """Find the number of each machine's last row, reading no more than the id columns."""
+        """The number of each machine's last row; to find it no more than the id columns is read."""
         if self._arranged is not None:
             log = self._arranged.log
             return last_positions(log.machines, log.machine_codes, 0)

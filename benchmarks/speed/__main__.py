@@ -10,6 +10,7 @@ from benchmarks.speed.fleet import measure_fleet
 from benchmarks.speed.gpu import run
 from benchmarks.speed.peers import BASE, SENSORS, WINDOW, growth_table, measure_peers, peers_table
 from benchmarks.speed.picture import draw
+from benchmarks.speed.rounds import measure_rounds
 from benchmarks.speed.rows import measure_rows
 from benchmarks.speed.training import measure_training
 from benchmarks.speed.whole import measure_whole
@@ -40,6 +41,12 @@ def main() -> None:
     fleet.add_argument("--workers", type=int, default=2, help="the most, a core each")
     fleet.add_argument("--backbone", default="smollm2-135m", help="of the model")
     fleet.set_defaults(command=_fleet)
+    rounds = commands.add_parser("rounds", help="many machines with a state, round after round")
+    rounds.add_argument("--machines", type=int, default=1000)
+    rounds.add_argument("--rows", type=int, default=300, help="of each, in a round")
+    rounds.add_argument("--rounds", type=int, default=3)
+    rounds.add_argument("--backbone", default="smollm2-135m", help="of the model")
+    rounds.set_defaults(command=_rounds)
     arguments = parser.parse_args()
     arguments.command(arguments)
 
@@ -84,6 +91,12 @@ def _gpu(arguments: argparse.Namespace) -> None:
 def _fleet(arguments: argparse.Namespace) -> None:
     asked = (arguments.machines, arguments.rows, arguments.workers)
     lines = measure_fleet(*asked, arguments.backbone)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _rounds(arguments: argparse.Namespace) -> None:
+    asked = (arguments.machines, arguments.rows, arguments.rounds)
+    lines = measure_rounds(*asked, arguments.backbone)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

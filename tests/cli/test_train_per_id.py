@@ -125,7 +125,7 @@ def test_machines_with_detectors_are_read_in_larger_batches(
     monkeypatch.setattr(Log, "_stream", followed)
     monkeypatch.setattr("aster_cli.logs.log.BATCH_ROWS", 16)
     log, found = save(live(), "log.csv"), []
-    for rows_of_each, cells, expected in ((8, 10**6, 24), (40, 10**6, 120), (40, 90, 30)):
+    for rows_of_each, cells, expected in ((8, 10**6, 32), (40, 10**6, 160), (40, 90, 30)):
         monkeypatch.setattr("aster_cli.cli.score.ROWS_OF_OWN", rows_of_each)
         monkeypatch.setattr("aster_cli.cli.score.MOST_CELLS", cells)
         assert aster("score", log, "-m", fleet, "-o", "s.parquet").code == 0

@@ -52,7 +52,7 @@ def test_repeated_times_are_merged(save, policy, x, y):
     assert log.alias.tolist() == [0, 1, 2, 1, 3]
     assert log.input_keys is not None
     assert log.input_keys.equals(ROWS.select(timestamp="t", unit="unit"))
-    assert (log.n_rows, log.last_rows()) == (4, {("a",): 3, ("b",): 2})
+    assert (log.n_rows, log.last_rows) == (4, {("a",): 3, ("b",): 2})
 
 
 def test_rows_are_sorted_by_time(save):

@@ -42,7 +42,7 @@ def test_a_frame_reads_as_its_file(
         assert_frame_equal(ours.keys, theirs.keys)
         assert (ours.values == theirs.values).all()
         assert (ours.time == theirs.time).all()
-    assert log.last_rows() == file.last_rows()
+    assert log.last_rows == file.last_rows
 
 
 def test_errors_name_the_frame_and_its_row() -> None:

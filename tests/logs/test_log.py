@@ -32,7 +32,7 @@ def test_a_log_without_time_counts_its_rows(save, opened, whole):
     assert rows["time"].tolist() == [0, 0, 1, 1, 2]
     assert rows["keys"]["timestamp"].to_list() == [0, 0, 1, 1, 2]
     assert rows["keys"].schema["timestamp"] == pl.Int64
-    assert log.last_rows() == {("a",): 4, ("b",): 3}
+    assert log.last_rows == {("a",): 4, ("b",): 3}
     assert "no time column" in log.notes[0]
 
 
@@ -77,7 +77,7 @@ def test_files_that_overlap_need_ids(save, opened, whole, hours):
     read = whole(log)
     assert read["machines"] == [("a",), ("a",), ("b",), ("b",)]
     assert read["keys"].columns == ["timestamp", "machine"]
-    assert log.last_rows() == {("a",): 1, ("b",): 3}
+    assert log.last_rows == {("a",): 1, ("b",): 3}
     sort = TimeConfig(sort=True)
     assert whole(opened(*paths, time=sort))["values"][:, 0].tolist() == [1.0, 3.0, 2.0, 4.0]
 
@@ -132,5 +132,5 @@ def test_rows_are_counted_once(save, pump, opened, monkeypatch):
 
     monkeypatch.setattr(LogReader, "count_rows", watched)
     with opened(save(pump, "log.csv")) as log:
-        assert (log.n_rows, log.last_rows(), log.last_rows()) == (10, {(): 9}, {(): 9})
+        assert (log.n_rows, log.last_rows) == (10, {(): 9})
     assert len(counted) == 1

@@ -19,7 +19,7 @@ def test_a_batch_says_all_about_its_rows(save, pump, name, opened):
         first, second = log.batches(rows=6)
         assert log.name == "log"
         assert log.n_rows == 10
-        assert log.last_rows() == {(): 9}
+        assert log.last_rows == {(): 9}
         assert (log.alias, log.input_keys) == (None, None)
     assert (first.first_row, second.first_row) == (0, 6)
     assert (len(first), len(second)) == (6, 4)

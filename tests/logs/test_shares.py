@@ -34,7 +34,7 @@ def test_shares_together_are_the_log(fleet, opened, whole, time, shares):
         parts = whole(sent, rows=10)
         assert sent.n_rows == len(parts["time"])
         last = {machine: row for row, machine in enumerate(parts["machines"])}
-        assert sent.last_rows() == last
+        assert sent.last_rows == last
         keys = parts["keys"] if sent.alias is None else sent.input_keys[sent.alias.argsort()]
         found.append(keys.with_columns(pl.Series("value", parts["values"][:, 0])))
         begins.append((first_row, keys[ROW].min()))
