@@ -114,14 +114,20 @@ def test_a_log_that_cannot_be_scored_ends_alike(ray, model, save, aster):  # noq
 
 
 @pytest.mark.slow
-def test_detectors_are_those_of_one_process(ray, save, aster):  # noqa: F811
+@pytest.mark.parametrize("loses_a_worker", [False, True], ids=["undisturbed", "a worker is lost"])
+def test_detectors_are_those_of_one_process(ray, save, aster, loses_a_worker):  # noqa: F811
     # The id of a model names all that decides its scores.
     logs = (wave(250, seed=i, unit=unit) for i, unit in enumerate("abc"))
     path = save(interleaved(*logs, wave(30, unit="short")), "normal.parquet")
     asked = ("train", path, *FAST, "--id-col", "unit", "--per-id")
     assert aster(*asked, "-o", "here.aster").code == 0
+    killed: list[int] = []
+    killer = threading.Thread(target=_kill_one, args=("ray::_train", killed), daemon=True)
+    if loses_a_worker:
+        killer.start()
     ended = aster(*asked, "-o", "there.aster", "--engine", "ray")
     assert ended.code == 0, ended.err
+    assert bool(killed) == loses_a_worker
     here, there = read_card(Path("here.aster")), read_card(Path("there.aster"))
     assert here.manifest.model_id == there.manifest.model_id
     assert here.manifest.detectors == there.manifest.detectors

@@ -36,7 +36,7 @@ def main() -> None:
     gpu.add_argument("--json", type=Path, help="keep the figures there, too")
     gpu.set_defaults(command=_gpu)
     fleet = commands.add_parser("fleet", help="many machines on a local cluster")
-    fleet.add_argument("--machines", type=int, default=64, help="each in a file of its own")
+    fleet.add_argument("--machines", type=int, default=32, help="each in a file of its own")
     fleet.add_argument("--rows", type=int, default=4000, help="of each")
     fleet.add_argument("--workers", type=int, default=2, help="the most, a core each")
     fleet.add_argument("--backbone", default="smollm2-135m", help="of the model")

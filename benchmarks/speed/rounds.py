@@ -36,10 +36,11 @@ def measure_rounds(machines: int, rows: int, rounds: int, backbone: str) -> list
                 *(*_ASTER, "score", log, "-m", model, "--id-col", "unit", "-q"),
                 *("--state", state, "-o", folder / "scores"),
             )
-            size = sum(file.stat().st_size for file in state.iterdir())
+            kept = sum(file.stat().st_size for file in state.iterdir())
+            written = (folder / "scores" / f"part-{number + 1:08}.parquet").stat().st_size
             lines.append(
                 f"| {number + 1} | {used.seconds:.1f} | {1e6 * used.seconds / machines / rows:.1f} "
-                f"| {used.peak:,.0f} MB | {size / 1e6:.1f} MB |"
+                f"| {used.peak:,.0f} MB | {kept / 1e6:.1f} MB | {written / machines / rows:.1f} bytes a row |"
             )
             sys.stderr.write(f"{lines[-1]}\n")
     return lines
