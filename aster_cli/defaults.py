@@ -12,6 +12,9 @@ from aster_cli.config import DetectorConfig
 
 LARGEST_WINDOW = 32
 SMALLEST_WINDOW = 8
+WINDOWS_OVER_ROW = 4
+"""Windows that a row lies in when it is scored: the stride is so much of a window."""
+
 ROWS_PER_WINDOW = 12
 """A window is at most this fraction of a machine's rows, so that held-out parts hold some."""
 
@@ -33,7 +36,7 @@ def resolve(config: DetectorConfig, longest_series: int, n_sensors: int) -> Dete
     resolved = msgspec.structs.replace(
         model,
         window_size=size,
-        stride=model.stride or max(1, size // 4),
+        stride=model.stride or max(1, size // WINDOWS_OVER_ROW),
         latent_width=model.latent_width or min(32, max(8, n_sensors // 2)),
     )
     return msgspec.structs.replace(config, model=resolved)

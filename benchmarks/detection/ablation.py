@@ -98,6 +98,17 @@ def _balanced_losses() -> None:
     LossTerms.total = balanced  # type: ignore[method-assign]
 
 
+def _windows_over_row(count: int) -> Callable[[], None]:
+    """Another stride: a window divided by the count."""
+
+    def change() -> None:
+        from aster_cli import defaults
+
+        defaults.WINDOWS_OVER_ROW = count
+
+    return change
+
+
 def _without_llm(label: str, change: Callable[[], None] | None = None, **model: Any) -> Variant:
     return Variant(label, _config(backbone="none", **model), change)
 
@@ -127,5 +138,15 @@ WITHOUT_LLM: dict[str, Variant] = {
 }
 """What every other part is worth, at half the time: none of them has the language model."""
 
-VARIANTS = {name: variant for name, variant in (WITHOUT_LLM | WITH_LLM).items() if name != "aster"}
+STRIDES: dict[str, Variant] = {
+    "ablation-no-llm": _without_llm("stride: a quarter of a window (the default)"),
+    "ablation-stride-1": _without_llm("stride: a window", _windows_over_row(1)),
+    "ablation-stride-2": _without_llm("stride: half a window", _windows_over_row(2)),
+    "ablation-stride-8": _without_llm("stride: an eighth of a window", _windows_over_row(8)),
+}
+"""What scoring fewer or more windows is worth."""
+
+VARIANTS = {
+    name: variant for name, variant in (STRIDES | WITHOUT_LLM | WITH_LLM).items() if name != "aster"
+}
 """Each that is no method of the benchmark already, by its name as one."""

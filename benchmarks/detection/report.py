@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, median
 
-from benchmarks.detection.ablation import STEPS, WITH_LLM, WITHOUT_LLM
+from benchmarks.detection.ablation import STEPS, STRIDES, WITH_LLM, WITHOUT_LLM
 from benchmarks.detection.contract import READINGS
 from benchmarks.detection.figures import (
     ByEntity,
@@ -104,17 +104,17 @@ def _ablation(everything: list[Result]) -> list[str]:
     parts = [(f"ablation-no-llm-{r}-alone", f"score: {r} alone") for r in READINGS]
     found = [
         _compared(core, [(name, variant.label) for name, variant in variants.items()] + more)
-        for variants, more in ((WITH_LLM, []), (WITHOUT_LLM, parts))
+        for variants, more in ((WITH_LLM, []), (WITHOUT_LLM, parts), (STRIDES, []))
     ]
     tables = [table for table in found if table]
     return ["### Ablation", _ABLATION.format(steps=STEPS), *tables] if tables else []
 
 
 def _compared(results: list[Result], rows: list[tuple[str, str]]) -> str:
-    """Methods beside the first of them; empty where that lacks results."""
+    """Methods beside the first of them; empty where that lacks results, or has nothing beside it."""
     own = [result for result in results if result.method in {name for name, _ in rows}]
     complete = set(complete_methods(own))
-    if rows[0][0] not in complete:
+    if rows[0][0] not in complete or len(complete) == 1:
         return ""
     figures = {metric: by_entity(own, metric) for metric in RANKED}
     first = overall(figures["VUS-PR"][rows[0][0]])
@@ -122,10 +122,13 @@ def _compared(results: list[Result], rows: list[tuple[str, str]]) -> str:
     for name, label in rows:
         if name in complete:
             means = [overall(figures[metric][name]) for metric in RANKED]
-            seconds = _median(r.train_seconds for r in own if r.method == name)
+            training = _median(r.train_seconds for r in own if r.method == name)
+            scoring = _median(r.score_seconds for r in own if r.method == name)
             shown = [_number(m, 3) for m in means]
-            cells.append([label, *shown, f"{means[-1] - first:+.3f}", _number(seconds, 0)])
-    return _table(["", *RANKED, "VUS-PR, difference", "training s (median)"], cells)
+            seconds = [_number(training, 0), _number(scoring, 1)]
+            cells.append([label, *shown, f"{means[-1] - first:+.3f}", *seconds])
+    head = ["", *RANKED, "VUS-PR, difference", "training s (median)", "scoring s (median)"]
+    return _table(head, cells)
 
 
 def _overview(results: list[Result], complete: list[str], n_entities: int) -> str:

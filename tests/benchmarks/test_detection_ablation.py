@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from aster_cli import defaults
+from aster_cli.config import DetectorConfig
 from aster_cli.model import aster
 from aster_cli.model.classifier import AnomalyClassifier
 from aster_cli.model.decoder import LatentDecoder
 from aster_cli.model.losses import LossTerms
-from benchmarks.detection.ablation import STEPS, VARIANTS, WITH_LLM, WITHOUT_LLM
+from benchmarks.detection.ablation import STEPS, STRIDES, VARIANTS, WITH_LLM, WITHOUT_LLM
 from benchmarks.detection.ours import Aster
 from tests.tiny_network import (
     N_SENSORS,
@@ -27,6 +29,7 @@ CHANGED = (
     (LatentDecoder, "__init__"),
     (AnomalyClassifier, "forward"),
     (LossTerms, "total"),
+    (defaults, "WINDOWS_OVER_ROW"),
 )
 
 
@@ -114,6 +117,15 @@ def test_balanced_losses_weigh_the_inverse_of_their_averages(change):
     assert [slope.item() for slope in slopes] == pytest.approx([1.0 / 4.2, 2.0])
 
 
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_another_stride_is_a_part_of_the_window(change, count):
+    """Whatever window the log asks for; the default is a quarter."""
+    whole = defaults.resolve(DetectorConfig(), 10_000, 4).model
+    change(f"ablation-stride-{count}")
+    model = defaults.resolve(DetectorConfig(), 10_000, 4).model
+    assert (whole.stride, model.stride) == (32 // 4, 32 // count)
+
+
 def test_every_change_is_undone_and_every_one_is_tested(change):
     """A variant added without a test of what it does may do nothing. And no change may reach
     another test: here, after those above, the code is its own again."""
@@ -123,8 +135,10 @@ def test_every_change_is_undone_and_every_one_is_tested(change):
         "ablation-no-residual",
         "ablation-no-novelty",
         "ablation-balanced",
+        *("ablation-stride-1", "ablation-stride-2", "ablation-stride-8"),
     }
-    for owner, name in CHANGED:
+    assert defaults.WINDOWS_OVER_ROW == 4
+    for owner, name in CHANGED[:-1]:
         assert "ablation" not in getattr(owner, name).__module__
     change("ablation-balanced")
     assert "ablation" in LossTerms.total.__module__
@@ -132,7 +146,7 @@ def test_every_change_is_undone_and_every_one_is_tested(change):
 
 def test_variants_of_a_table_differ_in_one_thing_from_its_first():
     """Two changes at once would not say which of them counts."""
-    for variants in (WITH_LLM, WITHOUT_LLM):
+    for variants in (WITH_LLM, WITHOUT_LLM, STRIDES):
         first, *others = variants.values()
         assert first.change is None
         for variant in others:

@@ -117,7 +117,7 @@ def _rows(text: str, title: str) -> list[list[str]]:
     """The cells of the lines below a title, heads and rules left out."""
     lines = text.partition(title)[2].partition("\n#")[0].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
-    return [own for own in cells if len(own) == 7 and own[0] != "---"]
+    return [own for own in cells if len(own) == 8 and own[0] != "---"]
 
 
 def test_ablation_rows_are_read_beside_the_first(tmp_path):
@@ -138,9 +138,9 @@ def test_ablation_rows_are_read_beside_the_first(tmp_path):
     text = _written(results, tmp_path)
     assert f"{STEPS} steps" in text
     assert _rows(text, "### Ablation") == [
-        [WITHOUT_LLM[first].label, *["0.650"] * 4, "+0.000", "1"],
-        [WITHOUT_LLM[linear].label, *["0.550"] * 4, "-0.100", "4"],
-        ["score: window alone", *["0.700"] * 4, "+0.050", "1"],
+        [WITHOUT_LLM[first].label, *["0.650"] * 4, "+0.000", "1", "2.0"],
+        [WITHOUT_LLM[linear].label, *["0.550"] * 4, "-0.100", "4", "2.0"],
+        ["score: window alone", *["0.700"] * 4, "+0.050", "1", "2.0"],
     ]
     assert "VUS-PR, difference" in text
 
@@ -152,7 +152,7 @@ def test_each_ablation_table_has_a_reference_of_its_own(tmp_path):
     values = {llm: 0.7, none: 0.6, linear: 0.5}
     text = _written([_result(name, "A/one", value) for name, value in values.items()], tmp_path)
     rows = _rows(text, "### Ablation")
-    assert [(label, difference) for label, *_, difference, _ in rows] == [
+    assert [(label, difference) for label, *_, difference, _, _ in rows] == [
         (WITH_LLM[llm].label, "+0.000"),
         (WITH_LLM[none].label, "-0.100"),
         (WITHOUT_LLM[none].label, "+0.000"),
@@ -174,9 +174,9 @@ def test_the_parts_of_the_score_stand_beside_it_and_are_not_ranked(tmp_path):
     values = {"aster": 0.7, "aster-classifier-alone": 0.4, "aster-window-alone": 0.65, "pca": 0.5}
     text = _written([_result(name, "A/one", value) for name, value in values.items()], tmp_path)
     assert _rows(text, "### The score and its parts") == [
-        ["both, joined", *["0.700"] * 4, "+0.000", "1"],
-        ["classifier alone", *["0.400"] * 4, "-0.300", "1"],
-        ["window alone", *["0.650"] * 4, "-0.050", "1"],
+        ["both, joined", *["0.700"] * 4, "+0.000", "1", "2.0"],
+        ["classifier alone", *["0.400"] * 4, "-0.300", "1", "2.0"],
+        ["window alone", *["0.650"] * 4, "-0.050", "1", "2.0"],
     ]
     assert "all 2 methods" in text
     assert "| aster-window-alone |" not in text
