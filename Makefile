@@ -77,8 +77,9 @@ reliability: $(BIN)/.ready  ## Kill, fill disks, soak and crowd, at full length:
 	$(BIN)/python -m benchmarks.reliability soak
 	$(BIN)/python -m benchmarks.reliability machines
 
-fuzz: $(BIN)/.ready  ## Spoil files for every reader and loader, for an hour.
+fuzz: $(BIN)/.ready  ## Spoil files for every reader and loader, for two hours.
 	$(BIN)/python -m benchmarks.reliability fuzz --minutes 60
+	$(BIN)/python -m benchmarks.reliability guided --minutes 60
 
 clean:           ## Remove what was made here.
 	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

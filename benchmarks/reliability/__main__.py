@@ -32,6 +32,9 @@ def main() -> None:
     fuzz.add_argument("--inputs", type=int, default=1_000_000, help="to each at most")
     fuzz.add_argument("--minutes", type=float, default=60.0, help="in all, about")
     fuzz.add_argument("--only", default="", help="targets whose name starts so")
+    guided = commands.add_parser("guided", help="the same, led by the code that inputs reach")
+    guided.add_argument("--minutes", type=float, default=60.0, help="in all, about")
+    guided.add_argument("--only", default="", help="targets whose name starts so")
     asked = vars(parser.parse_args())
     command, folder = asked.pop("command"), asked.pop("folder")
     # only what is asked for: some must not have computed anything before it forks

@@ -2,11 +2,13 @@
 benchmarks.reliability fuzz``."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reliability import guided
 from benchmarks.reliability.hostile import LOGS, Target, log_and_state_targets, spoiled
 
 
@@ -30,3 +32,13 @@ def test_a_spoiled_file_is_an_error_and_no_crash(
     """A traceback tells a user nothing, and a killed process even less."""
     data = spoiled(targets[name].seed, random.Random(seed))
     assert targets[name].crashes(data) is None
+
+
+@pytest.mark.slow
+def test_guided_inputs_are_no_crash_either(tmp_path: Path) -> None:
+    """Those that reach new code are changed further; ``python -m benchmarks.reliability guided``."""
+    pytest.importorskip("atheris", reason="atheris has no wheel for this system")
+    found = guided.run(tmp_path, seed=0, minutes=0.1, only="ndjson")
+    assert found["guided"]["ndjson"] > 50
+    assert found["crashes"] == 0
+    assert len(list((tmp_path / "ndjson" / "corpus").iterdir())) > 1, "nothing led anywhere new"
