@@ -71,7 +71,12 @@ class DetectorJudges(Judges):
 
     def knows(self, machine: MachineId) -> bool:
         """Whether training has seen the machine."""
-        return self._has_own(machine) or self._pooled.scaling.knows(machine)
+        return self.owner(machine) is not None or self._pooled.scaling.knows(machine)
+
+    def owner(self, machine: MachineId) -> MachineId | None:
+        """Whose detector the machine is judged by."""
+        own = self._detectors is not None and machine in self._detectors
+        return machine if own else None
 
     def reader(self, machine: MachineId) -> WindowReader:
         """Reads the machine's windows.
@@ -123,9 +128,6 @@ class DetectorJudges(Judges):
             f"scored in {here}, not in {recorded} as the model was calibrated: scores may differ in "
             "their last digits"
         ]
-
-    def _has_own(self, machine: MachineId) -> bool:
-        return self._detectors is not None and machine in self._detectors
 
     def _of(self, machine: MachineId) -> "_Measures":
         """The little that is kept of every machine seen."""

@@ -41,6 +41,10 @@ class Judges(ABC):
         """Whether training has seen the machine."""
 
     @abstractmethod
+    def owner(self, machine: MachineId) -> MachineId | None:
+        """Whose detector the machine is judged by: its own, or nobody's, which is the pooled one."""
+
+    @abstractmethod
     def reader(self, machine: MachineId) -> WindowReader:
         """Reads the machine's windows; the same one for machines that share a detector."""
 
@@ -187,11 +191,14 @@ class LogScorer:
         for batch in self._log.batches():
             self._valued |= ~np.isnan(batch.values).all(axis=0)
             self._waiting.append(Waiting.of(batch, len(self._sensors)))
-            machines = list(batch.by_machine())
-            self._judge([(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines])
             end = batch.first_row + len(batch)
-            ended = [self._streams.pop(m) for m, _ in machines if last_rows[m] < end]
-            self._judge([(stream, stream.finish()) for stream in ended])
+            # a machine's own detector is read once for both
+            for _, group in groupby(batch.by_machine(), lambda one: self._judges.owner(one[0])):
+                machines = list(group)
+                pushed = [(self._stream_of(m), self._push(m, batch, rows)) for m, rows in machines]
+                self._judge(pushed)
+                ended = [self._streams.pop(m) for m, _ in machines if last_rows[m] < end]
+                self._judge([(stream, stream.finish()) for stream in ended])
             while self._waiting and self._waiting[0].decided == len(self._waiting[0].batch):
                 yield self._table(self._waiting.popleft())
         if self._log.is_whole:

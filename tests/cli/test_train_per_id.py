@@ -11,11 +11,19 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from aster_cli import Detector, fitting
-from aster_cli.checkpoint import Checkpoint, MachineThreshold, PartialTraining, folder_of, read_card
+from aster_cli import Detector, fitting, judges
+from aster_cli.checkpoint import (
+    Checkpoint,
+    MachineDetectors,
+    MachineThreshold,
+    PartialTraining,
+    folder_of,
+    load_machine,
+    read_card,
+)
 from aster_cli.errors import UsageError
 from aster_cli.logs import Log, read_scores
-from aster_cli.results import Series
+from aster_cli.results import MachineId, Series
 from tests.cli.conftest import FAST, Aster, Save
 from tests.forged import forge_arrays, forge_json
 from tests.tiny_detector import interleaved, wave
@@ -133,6 +141,22 @@ def test_machines_with_detectors_are_read_in_larger_batches(
         found.append(pl.read_parquet("s.parquet"))
     for one in found[1:]:
         assert_frame_equal(one, found[0], check_exact=True)
+
+
+def test_a_detector_is_read_once_however_few_are_kept(
+    fleet: Path, aster: Aster, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it takes longer than scoring a few rows, and a machine's last rows need it again."""
+    read = []
+
+    def followed(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
+        read.append(machine)
+        return load_machine(detectors, machine)
+
+    monkeypatch.setattr(judges, "MEMORY", 1)
+    monkeypatch.setattr(judges, "load_machine", followed)
+    assert aster("score", save(live(), "log.csv"), "-m", fleet, "-o", "s.parquet").code == 0
+    assert read == [("a",), (HOSTILE,)]
 
 
 def test_the_model_says_what_it_holds(fleet: Path, aster: Aster) -> None:
