@@ -7,6 +7,7 @@ import msgspec
 
 from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.inspection.order import (
+    LEAST_ROWS,
     describe_clock,
     describe_gaps,
     describe_length,
@@ -145,15 +146,14 @@ def survey(
         findings=tuple(findings),
         suspects=suspects,
         notes=log.notes,
-        suggestion=" ".join(
-            word if word == "…" else shlex.quote(word)
-            for word in (
-                *_files(log, paths),
-                *_flags_of_columns(columns or ColumnConfig(), machine_column),
-                *_flags_of_time(time, steps, machine_column),
-                *(("--exclude", incidents) if incidents and suspects else ()),
-                *_exclusions(columns or ColumnConfig(), sensors, machine_column),
-            )
+        suggestion=None
+        if max(machine.rows for machine in machines) < LEAST_ROWS
+        else _typed(
+            *_files(log, paths),
+            *_flags_of_columns(columns or ColumnConfig(), machine_column),
+            *_flags_of_time(time, steps, machine_column),
+            *(("--exclude", incidents) if incidents and suspects else ()),
+            *_exclusions(columns or ColumnConfig(), sensors, machine_column),
         ),
     )
     return report, courses
@@ -174,6 +174,11 @@ def _with_jumps(
         else report
         for i, report in enumerate(sensors)
     )
+
+
+def _typed(*words: str) -> str:
+    """Words as a shell takes them."""
+    return " ".join(word if word == "…" else shlex.quote(word) for word in words)
 
 
 def _files(log: Log, paths: Sequence[str]) -> Iterator[str]:

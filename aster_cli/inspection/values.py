@@ -150,7 +150,7 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]  # about the log as a whole
     suspects: tuple[Suspect, ...]  # likely anomalies, the farthest first
     notes: tuple[str, ...]
-    suggestion: str  # the command that trains on this log
+    suggestion: str | None  # the command that trains on this log; None where that is too short
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, every finding with its advice."""

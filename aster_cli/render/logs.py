@@ -66,6 +66,8 @@ def log_report(report: LogReport) -> RenderableType:
     if report.longest_gaps:
         about = f"of {count(report.n_gaps)}" if report.n_gaps > len(report.longest_gaps) else ""
         parts.append(section("Longest gaps", _gap_table(report), about=about))
+    if report.suggestion is None:
+        return Group(*parts)
     about = ""
     if report.labelled_rows:
         anomalous = count(report.labelled_rows, "row")

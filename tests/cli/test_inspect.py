@@ -61,6 +61,15 @@ def test_incidents_are_written_down_and_excluded(aster: Aster, save: Save) -> No
     assert record["excluded_rows"] == 11
 
 
+def test_no_command_is_recommended_that_must_fail(aster, save):
+    # Training would refuse so few rows, and the finding says how many it takes.
+    found = aster("inspect", save(wave(50), "short.csv"))
+    assert found.code == 0
+    assert "Train on it" not in found.out
+    assert "at least 64 rows" in " ".join(found.out.split())
+    assert "Train on it" in aster("inspect", save(wave(64), "enough.csv")).out
+
+
 def test_nothing_to_write_down_is_said(aster: Aster, save: Save) -> None:
     """An empty table would be refused by `aster train --exclude`."""
     found = aster("inspect", save(wave(400), "log.parquet"), "--incidents", "known.csv")
