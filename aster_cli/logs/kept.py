@@ -4,8 +4,6 @@ PyArrow reads them, whose failures are exceptions, and every buffer is checked b
 over.
 """
 
-from typing import Any
-
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
@@ -13,6 +11,7 @@ import pyarrow.parquet
 
 from aster_cli.logs.arrow_claims import require_modest_ipc
 from aster_cli.logs.packing import require_modest_footer
+from aster_cli.logs.takeover import taken_over
 
 
 def parquet_table(data: bytes) -> pl.DataFrame:
@@ -24,7 +23,7 @@ def parquet_table(data: bytes) -> pl.DataFrame:
     try:
         with pyarrow.parquet.ParquetFile(pa.BufferReader(data)) as file:
             require_modest_footer(file.metadata, len(data))
-            return _taken_over(file.read(use_threads=False))
+            return taken_over(file.read(use_threads=False))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"no Parquet: {error}") from error
 
@@ -38,14 +37,6 @@ def arrow_table(data: bytes) -> pl.DataFrame:
     try:
         require_modest_ipc(pa.BufferReader(data))
         with pyarrow.ipc.open_file(pa.BufferReader(data)) as file:
-            return _taken_over(file.read_all())
+            return taken_over(file.read_all())
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"no Arrow table: {error}") from error
-
-
-def _taken_over(table: Any) -> pl.DataFrame:
-    table.validate(full=True)
-    frame = pl.from_arrow(table)
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError("a table is a frame")
-    return frame

@@ -34,6 +34,7 @@ from aster_cli.logs.packing import (
     require_modest_parquet,
 )
 from aster_cli.logs.sources import Source
+from aster_cli.logs.takeover import taken_over
 
 HEAD_ROWS = 8192
 DELIMITERS = ",;\t|"
@@ -132,7 +133,7 @@ class FileReader(LogReader):
             nothing = pa.RecordBatch.from_arrays(
                 [pa.nulls(0, field.type) for field in schema], schema=schema
             )
-            self.stored = _frame(nothing).schema
+            self.stored = taken_over(nothing).schema
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
 
@@ -186,20 +187,7 @@ class FileReader(LogReader):
             for batch in batches:
                 allowance.take(batch.nbytes, batch.num_rows * max(batch.num_columns, 1))
                 for start in range(0, batch.num_rows, rows):
-                    yield _frame(batch.slice(start, rows))
-
-
-def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
-    """Take a batch over, categories as the text that they stand for."""
-    batch.validate(full=True)  # a file can say that a cell lies where there is none
-    # metadata is nobody's to check, and Polars panics where it is no UTF-8
-    bare = pa.schema([pa.field(field.name, field.type) for field in batch.schema])
-    batch = pa.RecordBatch.from_arrays(batch.columns, schema=bare)
-    categories = pl.selectors.categorical() | pl.selectors.enum()
-    try:
-        return pl.DataFrame(batch).cast({categories: pl.String()})
-    except (pl.exceptions.PanicException, pl.exceptions.PolarsError) as error:
-        raise pa.ArrowInvalid(f"Polars cannot take it over ({error})") from error
+                    yield taken_over(batch.slice(start, rows))
 
 
 def _require_few(names: list[str]) -> None:

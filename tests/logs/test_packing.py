@@ -16,6 +16,7 @@ from aster_cli.config import ColumnConfig, TimeConfig
 from aster_cli.errors import DataError, LogFormatError
 from aster_cli.logs import open_log, packing
 from aster_cli.logs.json_lines import DEEPEST
+from aster_cli.logs.kept import parquet_table
 from aster_cli.logs.packing import BLOCK_BYTES, LARGEST_FOOTER, MOST_COLUMNS
 from aster_cli.logs.readers import HEAD_ROWS, CsvReader, open_reader
 from aster_cli.logs.sources import find_sources
@@ -174,12 +175,13 @@ def test_a_long_footer_is_refused(tmp_path: Path) -> None:
 
 
 def test_metadata_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
-    """Found by fuzzing: Polars panicked on a field's metadata that is no UTF-8."""
+    """Found by fuzzing: Polars panicked on a field's metadata that is no UTF-8, in logs and in models."""
     path = tmp_path / "log.parquet"
     field = pa.field("a", pa.float64(), metadata={b"\xff\xfe": b"\xff"})
     schema = pa.schema([field], metadata={b"\xc3": b"\xff"})
     pa.parquet.write_table(pa.table([[1.0, 2.0]], schema=schema), path)
     assert read_all(path) == 2
+    assert parquet_table(path.read_bytes())["a"].to_list() == [1.0, 2.0]
 
 
 def test_a_year_that_python_does_not_have_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""PyArrow's rows as a Polars frame, whoever wrote the file that they come from."""
+
+import polars as pl
+import pyarrow as pa
+
+
+def taken_over(rows: pa.RecordBatch | pa.Table) -> pl.DataFrame:
+    """Take rows over, checked cell by cell, categories as the text that they stand for.
+
+    Raises:
+        pyarrow.ArrowInvalid: A cell lies where there is none, or Polars has no place for it.
+    """
+    rows.validate(full=True)  # a file can say that a cell lies where there is none
+    # metadata is nobody's to check, and Polars panics where it is no UTF-8
+    bare = pa.schema([pa.field(field.name, field.type) for field in rows.schema])
+    rows = type(rows).from_arrays(rows.columns, schema=bare)
+    categories = pl.selectors.categorical() | pl.selectors.enum()
+    try:
+        return pl.DataFrame(rows).cast({categories: pl.String()})
+    except (pl.exceptions.PanicException, pl.exceptions.PolarsError) as error:
+        raise pa.ArrowInvalid(f"Polars cannot take it over ({error})") from error
