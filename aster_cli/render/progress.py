@@ -41,14 +41,15 @@ def row_progress(console: Console, log: Log, doing: str) -> Iterator[Advance]:
     if not console.is_terminal or console.quiet:
         yield lambda rows: None
         return
-    columns = (
-        TextColumn(doing),
-        bar(16),
+    way = (
         TaskProgressColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
         _Rate(),
         TimeRemainingColumn(compact=True),
     )
+    parts = log.n_rows > log.batch_rows  # of a single batch there is no part of the way to tell
+    known = way if parts else (TextColumn(f"{log.n_rows:,} rows"),)
+    columns = (TextColumn(doing), bar(16), *known)
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=log.n_rows)
+        task = progress.add_task("", total=log.n_rows if parts else None)
         yield lambda rows: progress.advance(task, rows)

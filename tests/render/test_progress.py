@@ -62,18 +62,23 @@ def test_training(stderr: Stderr, card: ModelCard) -> None:
         ]
 
 
-def test_scoring(stderr: Stderr, tmp_path: Path) -> None:
-    """A bar of rows on a terminal, nothing in a file."""
+@pytest.mark.parametrize("batch_rows", [4, 10])
+def test_scoring(stderr: Stderr, tmp_path: Path, batch_rows: int) -> None:
+    """A bar of rows on a terminal, nothing in a file; of a single batch no share, which would be 0 %
+    to the end."""
     stream = stderr()
     path = tmp_path / "log.parquet"
     pl.DataFrame({"step": range(10), "x": [1.0] * 10}).write_parquet(path)
-    with (
-        open_log([str(path)], ColumnConfig(), TimeConfig()) as log,
-        row_progress(stderr_console(), log, "scoring") as advance,
-    ):
-        advance(4)
-        advance(6)
+    with open_log([str(path)], ColumnConfig(), TimeConfig()) as log:
+        log.batch_rows = batch_rows
+        with row_progress(stderr_console(), log, "scoring") as advance:
+            advance(4)
+            advance(6)
     shown = stream.getvalue()
+    if batch_rows == 10:
+        assert ("10 rows" in shown) == stream.isatty()
+        assert "%" not in shown
+        return
     assert ("10 of 10 rows" in shown) == stream.isatty()
     assert ("rows/s" in shown) == stream.isatty()
     assert stream.isatty() or shown == ""
