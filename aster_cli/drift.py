@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aster_cli.reference import Reference, SensorReference, run_lengths
 from aster_cli.results import Clock, FloatArray, MachineId, Snapshot
@@ -99,6 +100,8 @@ class _Stretch:
         self.counts = [np.zeros(ref.n_cells if ref else 0, dtype=np.int64) for ref in references]
         self.far = np.zeros(n, dtype=np.int64)
         self.longest = np.zeros(n, dtype=np.int64)  # runs that end in the stretch, or go on
+        self.longest_from: list[object] = [None] * n
+        self.longest_to: list[object] = [None] * n
         self.steps = np.zeros(len(_STEPS) + 1, dtype=np.int64)  # by their length
         self.step = np.zeros(len(_STEPS) + 1)  # the first of each, to name one that there was
 
@@ -129,7 +132,8 @@ class MachineWatch:
         self._period, self._window_size = period, window_size
         self._last_time: int | float | None = None
         self._value = np.full(len(sensors), np.nan)  # every sensor's last one,
-        self._run = np.zeros(len(sensors), dtype=np.int64)  # and how often it came in a row
+        self._run = np.zeros(len(sensors), dtype=np.int64)  # how often it came in a row,
+        self._since: list[object] = [None] * len(sensors)  # and from when on
         self._open = _Stretch(self._references)
         self._found: list[Finding] = []
         self._standing: list[Finding] = []  # of the last whole stretch
@@ -175,6 +179,7 @@ class MachineWatch:
             "last_time": self._last_time,
             "value": self._value.copy(),
             "run": self._run.copy(),
+            "since": list(self._since),
             "standing": [asdict(one) for one in self._standing],
             "distances": [asdict(one) for one in self._distances],
             "stretch": {
@@ -184,6 +189,8 @@ class MachineWatch:
                 "counts": np.concatenate([np.zeros(0, dtype=np.int64), *stretch.counts]),
                 "far": stretch.far.copy(),
                 "longest": stretch.longest.copy(),
+                "longest_from": list(stretch.longest_from),
+                "longest_to": list(stretch.longest_to),
                 "steps": stretch.steps.copy(),
                 "step": stretch.step.copy(),
             },
@@ -193,6 +200,7 @@ class MachineWatch:
         """Go on from a snapshot of a watch that was opened alike."""
         self._last_time = snapshot["last_time"]
         self._value, self._run = snapshot["value"], snapshot["run"]
+        self._since = list(snapshot["since"])
         own: dict[str, Any] = {"machine": self._machine}
         self._standing = [Finding(**{**one, **own}) for one in snapshot["standing"]]
         self._distances = [SensorDistance(**{**one, **own}) for one in snapshot["distances"]]
@@ -219,17 +227,34 @@ class MachineWatch:
         stretch.steps += np.bincount(places, minlength=len(stretch.steps))
         self._last_time = time[-1].item()
         for sensor, reference in enumerate(self._references):
-            known = values[:, sensor]
-            known = known[~np.isnan(known)]
-            if reference is None or not len(known):
+            rows = np.flatnonzero(~np.isnan(values[:, sensor]))
+            if reference is None or not len(rows):
                 continue
+            known = values[rows, sensor]
             stretch.counts[sensor] += reference.count(known)
             stretch.far[sensor] += reference.far(known)
-            runs = run_lengths(known)
-            if known[0] == self._value[sensor]:
-                runs[0] += self._run[sensor]
-            self._value[sensor], self._run[sensor] = known[-1], runs[-1]
-            stretch.longest[sensor] = max(stretch.longest[sensor], runs.max())
+            self._count_runs(sensor, known, rows, timestamps)
+
+    def _count_runs(
+        self, sensor: int, known: FloatArray, rows: NDArray[np.int64], timestamps: pl.Series
+    ) -> None:
+        """Follow how long a sensor has one value; `rows` says where the known ones are."""
+        stretch = self._open
+        runs = run_lengths(known)
+        ends = np.cumsum(runs)
+        goes_on = bool(known[0] == self._value[sensor])
+        if goes_on:
+            runs[0] += self._run[sensor]
+        longest = int(runs.argmax())
+        if runs[longest] > stretch.longest[sensor]:
+            own = longest == 0 and goes_on
+            first = rows[ends[longest - 1] if longest else 0]
+            stretch.longest[sensor] = runs[longest]
+            stretch.longest_from[sensor] = self._since[sensor] if own else timestamps[int(first)]
+            stretch.longest_to[sensor] = timestamps[int(rows[ends[longest] - 1])]
+        if len(runs) > 1 or not goes_on:
+            self._since[sensor] = timestamps[int(rows[ends[-2] if len(runs) > 1 else 0])]
+        self._value[sensor], self._run[sensor] = known[-1], runs[-1]
 
     def _close(self) -> None:
         """A stretch is whole: judge it, and begin the next one."""
@@ -270,7 +295,9 @@ class MachineWatch:
                 found.append(self._finding("scale", name, n, share))
             usual = max(LONGEST_RUN * reference.longest_run, self._window_size)
             if reference.high > reference.low and run > usual:
-                found.append(self._finding("frozen", name, run, float(run)))
+                begin, end = stretch.longest_from[sensor], stretch.longest_to[sensor]
+                frozen = self._finding("frozen", name, run, float(run))
+                found.append(replace(frozen, start=begin, end=end))
         if whole:
             found += [
                 replace(self._finding("drift", one.sensor, one.rows, one.ks), psi=one.psi)

@@ -104,6 +104,24 @@ def test_a_frozen_sensor() -> None:
     assert found_in(values) == set()
 
 
+@pytest.mark.parametrize("cut", [1, 60, 75, 399])
+def test_a_frozen_sensor_is_so_from_its_first_such_row_to_the_last(cut: int) -> None:
+    """Not over the stretch in which that was counted; a run may begin in the one before, with missing
+    cells in it, and a state may lie between."""
+    values = normal(400, seed=1)
+    values[170:240, 0] = 5.0
+    values[200, 0] = np.nan
+    one = watch()
+    give(one, values[:cut])
+    other = watch()
+    other.restore(one.snapshot())
+    give(other, values[cut:], first=cut)
+    frozen = [found for found in other.findings() if found.kind == "frozen"]
+    assert [(found.start, found.end, found.rows) for found in frozen] == [
+        (START + timedelta(minutes=170), START + timedelta(minutes=239), 69)
+    ]
+
+
 def test_a_sensor_that_is_often_still_is_frozen_later() -> None:
     """A switch that stays for 40 rows in training may stay for 120."""
     values = normal(400, seed=1)

@@ -133,7 +133,7 @@ class FileReader(LogReader):
             nothing = pa.RecordBatch.from_arrays(
                 [pa.nulls(0, field.type) for field in schema], schema=schema
             )
-            self.stored = taken_over(nothing).schema
+            self.stored = taken_over(nothing, text=True).schema
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._translated(error, 0) from error
 
@@ -187,7 +187,7 @@ class FileReader(LogReader):
             for batch in batches:
                 allowance.take(batch.nbytes, batch.num_rows * max(batch.num_columns, 1))
                 for start in range(0, batch.num_rows, rows):
-                    yield taken_over(batch.slice(start, rows))
+                    yield taken_over(batch.slice(start, rows), text=True)
 
 
 def _require_few(names: list[str]) -> None:

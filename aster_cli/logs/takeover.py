@@ -4,8 +4,12 @@ import polars as pl
 import pyarrow as pa
 
 
-def taken_over(rows: pa.RecordBatch | pa.Table) -> pl.DataFrame:
-    """Take rows over, checked cell by cell, categories as the text that they stand for.
+def taken_over(rows: pa.RecordBatch | pa.Table, *, text: bool = False) -> pl.DataFrame:
+    """Take rows over, checked cell by cell.
+
+    Args:
+        rows: What PyArrow has read.
+        text: Whether categories become the text that they stand for.
 
     Raises:
         pyarrow.ArrowInvalid: A cell lies where there is none, or Polars has no place for it.
@@ -16,6 +20,7 @@ def taken_over(rows: pa.RecordBatch | pa.Table) -> pl.DataFrame:
     rows = type(rows).from_arrays(rows.columns, schema=bare)
     categories = pl.selectors.categorical() | pl.selectors.enum()
     try:
-        return pl.DataFrame(rows).cast({categories: pl.String()})
+        frame = pl.DataFrame(rows)
+        return frame.cast({categories: pl.String()}) if text else frame
     except (pl.exceptions.PanicException, pl.exceptions.PolarsError) as error:
         raise pa.ArrowInvalid(f"Polars cannot take it over ({error})") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.progress import BarColumn
 from rich.segment import Segment
@@ -81,6 +82,31 @@ class Paragraph:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
         """Wrap it."""
         yield from _wrapped(text(self.text), console, options.max_width)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that can be pasted into a shell: over several lines, a flag and its value stay together."""
+
+    words: tuple[str, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
+        """Break it before a word that has no room."""
+        parts: list[str] = []
+        for word in self.words:
+            is_value = bool(parts) and parts[-1].startswith("--") and not word.startswith("-")
+            parts = [*parts[:-1], f"{parts[-1]} {word}"] if is_value else [*parts, word]
+        lines = parts[:1]
+        for part in parts[1:]:
+            longer = f"{lines[-1]} {part}"
+            if cell_len(longer) + 2 > options.max_width:
+                lines += [f"  {part}"]
+            else:
+                lines[-1] = longer
+        for number, line in enumerate(lines, start=1):
+            yield from _wrapped(
+                Text(f"{line} \\" if number < len(lines) else line), console, options.max_width
+            )
 
 
 def _wrapped(value: Text, console: Console, width: int) -> Iterator[Text]:

@@ -1,5 +1,6 @@
 """A log at a glance."""
 
+import shlex
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -15,6 +16,7 @@ from aster_cli.render.layout import (
     ByWidth,
     Cell,
     Column,
+    Command,
     Fact,
     Indented,
     Paragraph,
@@ -74,7 +76,9 @@ def log_report(report: LogReport) -> RenderableType:
         about = f"its labels call {anomalous} anomalous; better without them"
         if report.labelled_rows > _MOSTLY_NORMAL * report.rows:
             about = "though its labels say that it is not mostly normal"
-    parts.append(section("Train on it", Paragraph(plain(report.suggestion)), about=about))
+    words = [shlex.quote(word) if word != "…" else word for word in shlex.split(report.suggestion)]
+    command = Command(tuple(plain(word) for word in words))
+    parts.append(section("Train on it", command, about=about))
     return Group(*parts)
 
 

@@ -1,6 +1,7 @@
 """``aster inspect`` tells by content whether a path is a log, a model or scores."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_incidents_are_written_down_and_excluded(aster: Aster, save: Save) -> No
     assert aster(*words[1:], *FAST).code == 0
     record = json.loads(Path("log.aster/training.json").read_text())
     assert record["excluded_rows"] == 11
+
+
+def test_the_command_can_be_pasted_from_a_narrow_screen(aster, save, monkeypatch):
+    # A line that ends between a flag and its value is two commands to a shell.
+    monkeypatch.setenv("COLUMNS", "60")
+    spoiled = wave(300).with_columns(
+        (pl.col("s0") * 2).alias(f"twice as much {i}") for i in range(3)
+    )
+    path = save(spoiled.with_columns(fault=pl.lit(0), Class=pl.lit(1)), "a log.csv")
+    shown = aster("inspect", path).out.partition("Train on it")[2].split("\n", 1)[1]
+    lines = shown.strip().splitlines()
+    assert len(lines) > 2
+    assert all(line.endswith(" \\") for line in lines[:-1])
+    typed = shlex.split(shown.replace("\\\n", ""))
+    assert typed == shlex.split(json.loads(aster("inspect", path, "--json").out)["suggestion"])
 
 
 def test_no_command_is_recommended_that_must_fail(aster, save):
