@@ -100,8 +100,10 @@ class Browser:
             self._next()
         self.wait("document.documentElement.classList.contains('ready')")
 
-    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """How large the window is, and which colours its user prefers."""
+    def look(
+        self, *, width: int = 1280, height: int = 900, dark: bool = False, paper: bool = False
+    ) -> None:
+        """How large the window is, which colours its user prefers, and whether it is a sheet of paper."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -111,7 +113,9 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         calm = {"name": "prefers-reduced-motion", "value": "reduce"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme, calm])
+        self.call(
+            "Emulation.setEmulatedMedia", media="print" if paper else "", features=[scheme, calm]
+        )
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""

@@ -198,6 +198,19 @@ def test_on_paper_every_shown_panel_is_drawn(page: Browser, tmp_path: Path) -> N
     assert page.complaints == []
 
 
+def test_on_paper_no_table_is_cut(page: Browser) -> None:
+    """Paper does not scroll sideways either; this is how wide a sheet is between its margins."""
+    page.look(width=700, paper=True)
+    page.frame()
+    cut: list[float] = page.run(
+        "[...document.querySelectorAll('.wide')].map((box) => "
+        "Math.max(...[...box.children].map((one) => one.scrollWidth)) - box.clientWidth)"
+    )
+    page.look()
+    assert cut, "no table"
+    assert max(cut) <= 0
+
+
 CLOCKS = {
     "every 10 ms": pl.Series([START + timedelta(milliseconds=10 * row) for row in range(500)]),
     "days": pl.Series([(START + timedelta(days=row)).date() for row in range(500)]),
