@@ -3,7 +3,8 @@
     python -m benchmarks.start [ROUNDS]
 
 Every round runs each call once, in turn, so that a busy machine slows them alike; the table has medians.
-Seconds are of the processor; the ratio of those on the clock stands beside, for a machine at rest.
+The first round does not count: it leaves modules compiled, as those of an installed command are. Seconds
+are of the processor; the ratio of those on the clock stands beside, for a machine at rest.
 """
 
 import os
@@ -50,6 +51,7 @@ def measure(call: tuple[str, ...]) -> tuple[float, float]:
 
 def main(rounds: int = ROUNDS) -> None:
     """Measure, and write a table in Markdown."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with TemporaryDirectory() as folder:
         log, model = f"{folder}/log.csv", f"{folder}/m.aster"
         rows = pl.read_parquet(NORMAL)
@@ -63,12 +65,15 @@ def main(rounds: int = ROUNDS) -> None:
             "`aster inspect` of a log of 500 rows": (*ASTER, "inspect", log),
             "a Typer command that shows a Rich table": ("-c", LEAST),
             "the same, and `import polars`": ("-c", f"import polars\n{LEAST}"),
+            "the same, and NumPy and PyArrow": ("-c", f"import numpy, polars, pyarrow\n{LEAST}"),
         }
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
-        for _ in range(rounds):
+        for _ in range(rounds + 1):
             for name, call in calls.items():
                 taken[name].append(measure(call))
-    medians = {name: tuple(map(median, zip(*runs, strict=True))) for name, runs in taken.items()}
+    medians = {
+        name: tuple(map(median, zip(*runs[1:], strict=True))) for name, runs in taken.items()
+    }
     reference, reference_lasted = next(iter(medians.values()))
     sys.stdout.write("| call | processor | ratio | ratio on the clock |\n|---|---|---|---|\n")
     for name, (used, lasted) in medians.items():

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache
 from glob import has_magic
 
-from fsspec.implementations.arrow import ArrowFSWrapper
 from pyarrow.fs import FileSystem, FileType
 
 from aster_cli.errors import StorageError
@@ -42,6 +41,8 @@ def files_at(url: str) -> tuple[list[str], bool]:
     Raises:
         StorageError: There are none, or the store cannot be reached.
     """
+    from fsspec.implementations.arrow import ArrowFSWrapper
+
     store, key = store_of(url)
     scheme = url.partition("://")[0]
     with storage_errors(url):

@@ -15,7 +15,7 @@ from tests.tiny_detector import wave
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 NEEDLESS = ("polars", "numpy", "pyarrow", "rich", "pydantic", "msgspec")
 """What neither help nor the version needs."""
-HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "gguf", "safetensors")
+HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "gguf", "safetensors", "fsspec")
 
 PROBE = """
 import sys
