@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -37,7 +38,7 @@ from aster_cli.render.text import (
 from aster_cli.render.timeline import timeline_section
 from aster_cli.results import Event, MachineId, SensorShare, Status
 
-MOST_EVENTS = 10
+MOST_EVENTS, MOST_SENSORS = 10, 3
 _MOST_ROWS = 10  # of machines and sensors
 
 _MOSTLY = {1: f"↑ {DIRECTIONS[1]}", -1: f"↓ {DIRECTIONS[-1]}", 0: "·"}
@@ -197,7 +198,7 @@ def _event_table(events: Sequence[Event], starts: Mapping[str, str], width: int)
         ]
         for event in events
     ]
-    sensors = [_sensors(event.top_sensors, 3) for event in events]
+    sensors = [_sensors(event.top_sensors, MOST_SENSORS) for event in events]
     likes = [_like(event, starts) for event in events]
     full = [*columns, Column("peak"), Column("sensors"), *([Column("like")] if any(likes) else [])]
     more = (
@@ -210,11 +211,13 @@ def _event_table(events: Sequence[Event], starts: Mapping[str, str], width: int)
         return Group(*wide)
     titles, *shown = table_lines(columns, rows)
     lines = [titles]
-    for line, cell, like in zip(shown, sensors, likes, strict=True):
+    indent = " " * 6
+    for line, event, like in zip(shown, events, likes, strict=True):
+        cell = _fitting_sensors(event.top_sensors, width - len(indent))
         below = (cell, f"like {like}") if like else (cell,)
         lines += [
             line,
-            *(Text(f"      {part}", QUIET, overflow="ellipsis", no_wrap=True) for part in below),
+            *(Text(f"{indent}{part}", QUIET, overflow="ellipsis", no_wrap=True) for part in below),
         ]
     return Group(*lines)
 
@@ -235,6 +238,15 @@ def _like(event: Event, starts: Mapping[str, str]) -> str:
         return ""
     first, *others = event.similar
     return starts[first] + (f" and {len(others)} more" if others else "")
+
+
+def _fitting_sensors(parts: Sequence[SensorShare], width: int) -> str:
+    """As many of the leading sensors as a line has room for, one at least."""
+    for most in range(MOST_SENSORS, 1, -1):
+        shown = _sensors(parts, most)
+        if cell_len(shown) <= width:
+            return shown
+    return _sensors(parts, 1)
 
 
 def _sensors(parts: Sequence[SensorShare], most: int) -> str:
