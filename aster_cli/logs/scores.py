@@ -39,7 +39,7 @@ class ScoresFile:
     A context manager, for a copy of standard input must be removed.
 
     Attributes:
-        name: The stem of the first file.
+        name: Of a dataset its directory's, otherwise the stem of the first file.
         where: How messages call it.
         schema: ``timestamp``, the id columns and those of `SCORE_DTYPES`, in the file's order.
     """
@@ -69,7 +69,8 @@ class ScoresFile:
         except BaseException:
             remove_temporary(self._sources)
             raise
-        self.name, self.where = self._sources[0].stem, self._sources[0].display_name
+        self.name = Path(path).absolute().name if parts else self._sources[0].stem
+        self.where = self._sources[0].display_name
         self.schema = joined.schema
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ import pytest
 
 import aster_cli.logs.sources
 from aster_cli.errors import LogFormatError, StorageError
-from aster_cli.logs import TOP_SENSORS, is_scores_file, open_writer, read_scores
+from aster_cli.logs import TOP_SENSORS, ScoresFile, is_scores_file, open_writer, read_scores
 
 TOP = [{"sensor": "a, b", "share": 1.0, "direction": 1}]
 SCORES = pl.DataFrame(
@@ -61,6 +61,8 @@ def test_parts_of_a_directory_are_one(tmp_path):
     for number in (1, 0):
         written(SCORES[number : number + 1], tmp_path / f"part-0000000{number}.parquet")
     assert read_scores(str(tmp_path)).equals(SCORES)
+    with ScoresFile(str(tmp_path)) as scores:
+        assert scores.name == tmp_path.name  # a part is of one run, and its name says nothing
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["machines", "one machine"])
