@@ -93,11 +93,12 @@ class Blueprint:
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
         as_recorded = self.device.type == self.scoring.device
+        n_tokens = stored.shape[1] // self.model.patch_size
         return WindowReader(
             network.to(self.device).eval(),
             normal.to(self.device),
             self.device,
-            self.scoring.batch_windows if as_recorded else batch_windows(self.device),
+            self.scoring.batch_windows if as_recorded else batch_windows(self.device, n_tokens),
         )
 
 

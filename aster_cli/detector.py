@@ -141,7 +141,7 @@ class Detector:
             stride=config.model.stride or 0,
         )
         notes = (*log.notes, *left_out, *skipped)
-        known = TrainingLog(config, schema, backbone, log.name, notes, span, excluded)
+        known = TrainingLog(config, schema, backbone, log.name, notes, span, excluded, per_id)
         pooled = limit.part(1 / (1 + len(series))) if per_id else limit
         checkpoint = fit_detector(series, known, on_epoch, partial, pooled)
         if partial is None or not per_id:

@@ -78,6 +78,7 @@ class TrainingLog:
         notes: What was found out about it.
         span: Its first and its last timestamp.
         excluded: Rows of known incidents.
+        per_id: Whether each machine is to have a detector of its own.
     """
 
     config: DetectorConfig
@@ -87,6 +88,7 @@ class TrainingLog:
     notes: tuple[str, ...]
     span: pl.Series
     excluded: int
+    per_id: bool
 
 
 Left = Literal["short", "unsteady", "late"]
@@ -120,7 +122,9 @@ def fit_detector(
     scaling, parts = _prepare(series, splits, schema, config, log.name)
     device = find_device(config.training.device)
     scoring = Scoring(
-        batch_windows=batch_windows(device),
+        batch_windows=batch_windows(
+            device, schema.window_size // config.model.patch_size, per_id=log.per_id
+        ),
         precision=resolve_precision(config.training.precision, device),
         threads=torch.get_num_threads(),
         device="cuda" if device.type == "cuda" else "cpu",

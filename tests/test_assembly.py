@@ -67,7 +67,8 @@ def test_a_model_of_another_device_is_read_in_the_batches_of_this_one() -> None:
     network, normal = tiny_network().eval(), tiny_normal()
     foreign = msgspec.structs.replace(SCORING, batch_windows=1024, device="cuda")
     there = replace(blueprint(), scoring=foreign)
-    assert there.reader(keep(network, normal)).batch_windows == batch_windows(CPU) < 1024
+    here = there.reader(keep(network, normal)).batch_windows
+    assert here == batch_windows(CPU, WINDOW_SIZE // PATCH_SIZE) < 1024
     assert blueprint().reader(keep(network, normal)).batch_windows == SCORING.batch_windows
 
 

@@ -50,7 +50,7 @@ def test_training_works_on_a_gpu_and_finds_the_spike(live: Path, tmp_path: Path)
     detector = Detector.fit(wave(300), config)
     scoring = detector.checkpoint.scoring
     assert scoring.device == "cuda"
-    assert scoring.batch_windows == batch_windows(CUDA)
+    assert scoring.batch_windows == batch_windows(CUDA, n_tokens=8)
     detector.save(tmp_path / "m.aster")
     for device in ("cuda", "cpu"):
         scores, _ = scored(Detector.load(tmp_path / "m.aster"), live, device)
@@ -74,7 +74,7 @@ def test_memory_that_is_too_small_halves_the_batch(tmp_path: Path) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4, atol=1e-4)
     (note,) = notes
-    assert f"not in fp32 on cuda, {batch_windows(CUDA)} windows a batch" in note
+    assert f"not in fp32 on cuda, {batch_windows(CUDA, n_tokens=8)} windows a batch" in note
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:

@@ -42,12 +42,20 @@ def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     return values.to(device)
 
 
-def batch_windows(device: torch.device) -> int:
+def batch_windows(device: torch.device, n_tokens: int, *, per_id: bool = False) -> int:
     """Windows that scoring takes at once: the one shape that the network is given there.
 
-    What occupies a processor's core leaves a GPU idle, which spends its time between kernels.
+    Some two thousand tokens keep a processor's matrix products long and what lies between them near.
+    That leaves a GPU idle, which spends its time between kernels.
+
+    Args:
+        device: Where the network is.
+        n_tokens: Of a window.
+        per_id: Whether machines have networks of their own, so that few windows share one.
     """
-    return 1024 if device.type == "cuda" else 64
+    if device.type == "cuda":
+        return 1024
+    return 64 if per_id else min(max(2048 // n_tokens, 64), 256)
 
 
 def halved(windows: int, device: torch.device) -> int:

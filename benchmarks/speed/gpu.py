@@ -127,7 +127,7 @@ def _measure_short_memory(folder: Path, say: Say) -> None:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     cramped = np.concatenate([table["score"].cast(float).to_numpy() for table in tables])
-    say("batch that fits, windows", batch_windows(CUDA))
+    say("batch that fits, windows", batch_windows(CUDA, n_tokens=8))
     say("what is said with half the memory", notes)
     say("largest difference with half the memory", float(np.abs(cramped - roomy).max()))
 

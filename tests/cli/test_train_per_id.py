@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector, fitting, judges
@@ -23,6 +24,7 @@ from aster_cli.checkpoint import (
 )
 from aster_cli.errors import UsageError
 from aster_cli.logs import Log, read_scores
+from aster_cli.model.device import batch_windows
 from aster_cli.results import MachineId, Series
 from tests.cli.conftest import FAST, Aster, Save
 from tests.forged import forge_arrays, forge_json
@@ -84,7 +86,7 @@ def of(unit: str, scores: pl.DataFrame) -> pl.DataFrame:
 def test_each_machine_is_scored_as_by_a_detector_of_it_alone(
     fleet: Path, aster: Aster, save: Save
 ) -> None:
-    """To the bit, scores, thresholds and severities; what others do must not matter to it."""
+    """Scores, thresholds and severities; what others do must not matter to it."""
     log = save(live(), "live.parquet")
     together = scored(fleet, aster, log)
     for unit in MACHINES:
@@ -93,6 +95,13 @@ def test_each_machine_is_scored_as_by_a_detector_of_it_alone(
             aster("train", alone, "--id-col", "unit", *FAST, "-o", "m.aster", "--force").code == 0
         )
         assert_frame_equal(of(unit, together), of(unit, scored("m.aster", aster, log)))
+
+
+def test_machines_that_share_no_detector_are_read_in_small_batches(fleet: Path) -> None:
+    """Each machine fills one of its own, which would be padding for the most part."""
+    own = fleet / "detectors" / folder_of(("a",))
+    batches = [read_card(path).manifest.scoring.batch_windows for path in (fleet, own)]
+    assert batches == [batch_windows(torch.device("cpu"), 2, per_id=True)] * 2
 
 
 def test_others_are_scored_by_the_pooled_one(fleet: Path, aster: Aster, save: Save) -> None:
