@@ -6,6 +6,7 @@ it: an `AlarmStream` applies them while rows go by, and `raise_alarms` all four 
 """
 
 from collections import deque
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -120,9 +121,21 @@ class AlarmStream:
         return between == 0 or later <= self._rule.merge_gap
 
 
+class Alarms(NamedTuple):
+    """What one machine's rows came to.
+
+    Attributes:
+        firsts: ``(row,)`` the place of the first row of the row's event; -1 where there is no alarm.
+        open: Whether the next row could be of the last of these events.
+    """
+
+    firsts: NDArray[np.int64]
+    open: bool
+
+
 def raise_alarms(
     above: NDArray[np.bool_], time: Clock, rule: AlertRule, *, longest_step: float, merge_rows: int
-) -> NDArray[np.int64]:
+) -> Alarms:
     """Draw alarms and events from one machine's rows, by all four rules.
 
     Args:
@@ -131,17 +144,15 @@ def raise_alarms(
         rule: What becomes of them.
         longest_step: See `AlarmStream`.
         merge_rows: See `AlarmStream`.
-
-    Returns:
-        ``(row,)`` the place of the first row of the row's event; -1 where there is no alarm.
     """
     # suppression comes after the minimum duration
     loud = msgspec.structs.replace(rule, min_duration=0.0, suppress=0.0)
-    marks = AlarmStream(loud, longest_step=longest_step, merge_rows=merge_rows).follow(above, time)
+    stream = AlarmStream(loud, longest_step=longest_step, merge_rows=merge_rows)
+    marks = stream.follow(above, time)
     firsts = np.full(len(above), -1, dtype=np.int64)
     rows, marks = np.flatnonzero(above)[marks > QUIET], marks[marks > QUIET]
     if not len(rows):
-        return firsts
+        return Alarms(firsts, open=False)
     last = None
     for event in np.split(rows, np.flatnonzero(marks == OPENS)[1:]):
         if time[event[-1]] - time[event[0]] < rule.min_duration:
@@ -150,4 +161,4 @@ def raise_alarms(
         if len(heard):
             firsts[heard] = heard[0]
             last = heard[-1]
-    return firsts
+    return Alarms(firsts, open=stream.may_go_on and bool(firsts[rows[-1]] >= 0))

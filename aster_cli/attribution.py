@@ -27,6 +27,8 @@ SMALLEST_RANGE = 1.0
 RANGE_POWER = 1.25
 """Of the range that a departure is divided by."""
 
+_DIGITS = 9  # that are kept of values: they went through single precision, as standard scores
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
@@ -36,7 +38,7 @@ class Attribution:
         sensors: ``(row, top)`` int32 sensor numbers.
         evidence: ``(row, top)`` float64, never negative.
         directions: ``(row, top)`` int8: +1 above what was expected, -1 below, 0 neither.
-        actual: ``(row, top)`` float64, what they measured, in their own units.
+        actual: ``(row, top)`` float64, what they measured, in their own units, to nine digits.
         expected: ``(row, top)`` float64, what was expected of them.
     """
 
@@ -141,7 +143,7 @@ def attribute(evidence: FloatArray, actual: FloatArray, expected: FloatArray) ->
         top.astype(np.int32),
         leading.astype(np.float64),
         np.sign(values[0] - values[1]).astype(np.int8),
-        *values,
+        *map(_rounded, values),
     )
 
 
@@ -152,6 +154,11 @@ def event_shares(squares: FloatArray) -> FloatArray:
         squares: Each one's squared evidence, summed over the event's rows.
     """
     return _shares(np.sqrt(squares))
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    flat = pl.Series(values.ravel(), dtype=pl.Float64)
+    return flat.round_sig_figs(_DIGITS).to_numpy().reshape(values.shape)
 
 
 def _shares(evidence: FloatArray) -> FloatArray:
@@ -168,19 +175,17 @@ def attribution_columns(
     """The output columns ``top_sensors`` and ``evidence``: null but for `rows`, the attribution's."""
     evidence = np.full(n_rows, np.nan)
     evidence[rows] = attribution.evidence.sum(axis=1)
-    cells: list[list[dict[str, object]] | None] = [None] * n_rows
-    for place, sensors, shares, directions in zip(
-        rows.tolist(),
-        attribution.sensors.tolist(),
-        attribution.shares.tolist(),
-        attribution.directions.tolist(),
-        strict=True,
-    ):
-        cells[place] = [
-            {"sensor": names[sensor], "share": share, "direction": direction}
-            for sensor, share, direction in zip(sensors, shares, directions, strict=True)
-        ]
+    place = np.full(n_rows, -1)
+    place[rows] = np.arange(len(rows))
+    parts = {
+        "sensor": pl.Series(names, dtype=pl.String).gather(attribution.sensors.ravel()),
+        "share": attribution.shares.ravel(),
+        "direction": attribution.directions.ravel(),
+        "actual": attribution.actual.ravel(),
+        "expected": attribution.expected.ravel(),
+    }
+    leading = pl.DataFrame(parts).to_struct().reshape(attribution.sensors.shape).arr.to_list()
     return (
-        pl.Series("top_sensors", cells, dtype=TOP_SENSORS),
+        leading.gather(pl.Series(place).replace(-1, None)).cast(TOP_SENSORS).alias("top_sensors"),
         pl.Series("evidence", evidence, dtype=pl.Float64, nan_to_null=True),
     )

@@ -159,7 +159,7 @@ class Detector:
 
         Returns:
             Columns ``timestamp``, those of the ids, ``score``, ``severity``, ``threshold``,
-            ``is_anomaly``, ``status``, ``event_id``, ``top_sensors`` and ``model_id``.
+            ``is_anomaly``, ``status``, ``event_id``, ``top_sensors``, ``evidence`` and ``model_id``.
 
         Raises:
             StorageError: A log cannot be read.
@@ -176,7 +176,7 @@ class Detector:
 
         Returns:
             Columns ``event_id``, those of the ids, ``start``, ``end``, ``duration_s`` (null for
-            counters), ``n_rows``, ``peak_time``, ``peak_score``, ``severity`` and ``top_sensors``.
+            counters), ``n_rows``, ``peak_time``, ``peak_score``, ``severity``, ``top_sensors`` and ``open``.
         """
         return event_table(scores, self.checkpoint.schema.log.id_cols)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -23,6 +23,9 @@ def event_id(model_id: str, machine: MachineId, first: object) -> str:
 Values = tuple[float, float]
 """Actual and expected."""
 
+Leading = tuple[str, float, Values]
+"""A sensor that leads in a row, its evidence there, and its values."""
+
 _BY_SENSOR = ("squares", "highest", "lowest")
 _DIGITS = 6  # that are kept of values, which went through single precision
 
@@ -36,36 +39,99 @@ def _rounded(value: float) -> float:
 
 
 @dataclass(slots=True)
-class _Growing:
-    """An event that may still grow."""
+class GrowingEvent:
+    """An event that may still grow: what its rows say together.
+
+    Attributes:
+        event_id: Its name.
+        start: The log's own timestamp of its first row.
+        first_time: The same as a number that can be subtracted.
+        end: The timestamp of its last row so far.
+        last_time: The same as a number.
+        n_rows: Rows so far.
+        peak_time: Where the score is highest.
+        peak_score: The highest score.
+        severity: The highest severity.
+        squares: Of each sensor's evidence, summed over the rows.
+        highest: Each sensor's values where it lies farthest above what was expected.
+        lowest: The same, farthest below.
+    """
 
     event_id: str
     start: object
     first_time: int | float
     end: object = None
-    last_time: int | float = 0.0
+    last_time: int | float = 0
     n_rows: int = 0
     peak_time: object = None
     peak_score: float = -np.inf
     severity: float = 0.0
-    # of evidence, summed over the rows
-    squares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
-    # actual and expected values where a sensor lies farthest above, and farthest below
-    highest: dict[int, Values] = field(default_factory=dict)
-    lowest: dict[int, Values] = field(default_factory=dict)
+    squares: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    highest: dict[str, Values] = field(default_factory=dict)
+    lowest: dict[str, Values] = field(default_factory=dict)
 
-    def take(self, sensor: int, evidence: float, values: Values) -> None:
-        """Take what a row says of one of its leading sensors."""
-        self.squares[sensor] += evidence**2
-        for kept, sign in ((self.highest, 1.0), (self.lowest, -1.0)):
-            if sensor not in kept or sign * _excess(values) > sign * _excess(kept[sensor]):
-                kept[sensor] = values
+    def take(
+        self,
+        timestamp: object,
+        time: int | float,
+        *,
+        score: float,
+        severity: float,
+        leading: Iterable[Leading],
+    ) -> None:
+        """Take its next row.
 
-    def sensor_share(self, name: str, sensor: int, share: float) -> SensorShare:
-        """What the rows together say of it."""
+        Args:
+            timestamp: The log's own.
+            time: The same as a number.
+            score: Of the row.
+            severity: Of the row.
+            leading: The sensors that lead in it; none where they are not known.
+        """
+        self.n_rows += 1
+        self.end, self.last_time = timestamp, time
+        self.severity = max(self.severity, severity)
+        if score > self.peak_score:
+            self.peak_time, self.peak_score = timestamp, score
+        for sensor, evidence, values in leading:
+            self.squares[sensor] += evidence**2
+            for kept, sign in ((self.highest, 1.0), (self.lowest, -1.0)):
+                if sensor not in kept or sign * _excess(values) > sign * _excess(kept[sensor]):
+                    kept[sensor] = values
+
+    def ended(
+        self, machine: MachineId, *, seconds_per_unit: float | None, still_open: bool
+    ) -> Event:
+        """The event as it stands.
+
+        Args:
+            machine: Whose it is.
+            seconds_per_unit: Of its times; None for counters.
+            still_open: Whether it may go on.
+        """
+        leading = sorted(self.squares, key=lambda sensor: -self.squares[sensor])[:TOP]
+        shares = event_shares(np.array([self.squares[sensor] for sensor in leading])).tolist()
+        return Event(
+            event_id=self.event_id,
+            machine=machine,
+            start=self.start,
+            end=self.end,
+            duration_s=None
+            if seconds_per_unit is None
+            else (self.last_time - self.first_time) * seconds_per_unit,
+            n_rows=self.n_rows,
+            peak_time=self.peak_time,
+            peak_score=self.peak_score,
+            severity=self.severity,
+            top_sensors=tuple(map(self._sensor_share, leading, shares)),
+            open=still_open,
+        )
+
+    def _sensor_share(self, sensor: str, share: float) -> SensorShare:
+        """What the rows together say of a sensor."""
         farthest = max(self.highest[sensor], self.lowest[sensor], key=lambda v: abs(_excess(v)))
         direction = int(np.sign(_excess(farthest)))
-        return SensorShare(name, share, direction, *map(_rounded, farthest))
+        return SensorShare(sensor, share, direction, *map(_rounded, farthest))
 
     def snapshot(self) -> Snapshot:
         """Every field, what is by sensor as lists of pairs."""
@@ -74,7 +140,7 @@ class _Growing:
         return values | pairs
 
     @classmethod
-    def restored(cls, snapshot: Snapshot) -> "_Growing":
+    def restored(cls, snapshot: Snapshot) -> "GrowingEvent":
         """The event of a snapshot."""
         sums = {"squares": defaultdict(float, snapshot["squares"])}
         worst = {
@@ -109,7 +175,7 @@ class EventTracker:
         self._alarms = alarms
         self._seconds = seconds_per_unit
         self._sensors = sensors
-        self._growing: _Growing | None = None
+        self._growing: GrowingEvent | None = None
         self.closed: list[Event] = []
 
     def follow(
@@ -139,21 +205,24 @@ class EventTracker:
                 self._close(still_open=False)
                 first = timestamps[i]
                 name = event_id(self._model_id, self._machine, first)
-                self._growing = _Growing(name, first, clock[i])
+                self._growing = GrowingEvent(name, first, clock[i])
             event = self._growing
             if mark == QUIET or event is None:
                 names.append(None)
                 continue
             names.append(event.event_id)
-            event.n_rows += 1
-            event.end, event.last_time = timestamps[i], clock[i]
-            event.severity = max(event.severity, float(severities[i]))
-            if scores[i] > event.peak_score:
-                event.peak_time, event.peak_score = timestamps[i], float(scores[i])
-            for sensor, evidence, _, *values in zip(
-                *(part[i].tolist() for part in attribution.parts()), strict=True
-            ):
-                event.take(sensor, evidence, (values[0], values[1]))
+            event.take(
+                timestamps[i],
+                clock[i],
+                score=float(scores[i]),
+                severity=float(severities[i]),
+                leading=[
+                    (self._sensors[sensor], evidence, (actual, expected))
+                    for sensor, evidence, _, actual, expected in zip(
+                        *(part[i].tolist() for part in attribution.parts()), strict=True
+                    )
+                ],
+            )
         if not self._alarms.may_go_on:
             self._close(still_open=False)
         return names
@@ -174,7 +243,7 @@ class EventTracker:
         """Go on from a snapshot of a tracker that was opened alike."""
         growing = snapshot["growing"]
         self._alarms.restore(snapshot["alarms"])
-        self._growing = None if growing is None else _Growing.restored(growing)
+        self._growing = None if growing is None else GrowingEvent.restored(growing)
 
     def finish(self) -> None:
         """The log has ended; an event near its end is still open."""
@@ -182,30 +251,10 @@ class EventTracker:
 
     def _close(self, *, still_open: bool) -> None:
         event, self._growing = self._growing, None
-        if event is None:
-            return
-        leading = sorted(event.squares.items(), key=lambda item: (-item[1], item[0]))[:TOP]
-        shares = event_shares(np.array([squares for _, squares in leading])).tolist()
-        self.closed.append(
-            Event(
-                event_id=event.event_id,
-                machine=self._machine,
-                start=event.start,
-                end=event.end,
-                duration_s=None
-                if self._seconds is None
-                else (event.last_time - event.first_time) * self._seconds,
-                n_rows=event.n_rows,
-                peak_time=event.peak_time,
-                peak_score=event.peak_score,
-                severity=event.severity,
-                top_sensors=tuple(
-                    event.sensor_share(self._sensors[sensor], sensor, share)
-                    for (sensor, _), share in zip(leading, shares, strict=True)
-                ),
-                open=still_open,
+        if event is not None:
+            self.closed.append(
+                event.ended(self._machine, seconds_per_unit=self._seconds, still_open=still_open)
             )
-        )
 
 
 ALIKE = 0.8

@@ -91,6 +91,7 @@ class Relabeller:
         self._rule = rule
         self._rows = self._gather()
         self._thresholds = self._set_thresholds()
+        self._open_ends: dict[MachineId, object] = {}
         self._firsts = self._raise_alarms()
         self.summary = AlertSummary()
 
@@ -141,6 +142,7 @@ class Relabeller:
             found,
             self._schema.log.id_cols,
             time * seconds if seconds else pl.Series([None] * len(found), dtype=pl.Float64),
+            open_ends=self._open_ends,
         )
 
     def _gather(self) -> _Rows:
@@ -214,20 +216,29 @@ class Relabeller:
         )
 
     def _raise_alarms(self) -> NDArray[np.int64]:
-        """For every row the first row of its event; -1 where there is no alarm."""
+        """For every row the first row of its event; -1 where there is no alarm.
+
+        Notes the last row of every event that may go on.
+        """
         rows = self._rows
         firsts = np.full(self.n_rows, -1, dtype=np.int64)
-        for own, threshold in zip(self._by_machine(), self._thresholds.tolist(), strict=True):
+        for machine, own, threshold in zip(
+            rows.machines, self._by_machine(), self._thresholds.tolist(), strict=True
+        ):
             # scores of a log that was sorted or merged come in its input's order, and repeat
             _, once, which = np.unique(rows.time[own], return_index=True, return_inverse=True)
-            first = raise_alarms(
+            alarms = raise_alarms(
                 rows.scores[own[once]] > threshold,
                 rows.time[own[once]],
                 self._rule,
                 longest_step=self._schema.longest_step,
                 merge_rows=self._schema.window_size // 2,
-            )[which]
+            )
+            first = alarms.firsts[which]
             firsts[own] = np.where(first >= 0, own[once[first]], -1)
+            if alarms.open:
+                last = own[once[np.flatnonzero(alarms.firsts >= 0)[-1]]]
+                self._open_ends[machine] = rows.timestamps[int(last)]
         return firsts
 
     def _by_machine(self) -> list[NDArray[np.int64]]:

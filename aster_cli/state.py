@@ -19,7 +19,7 @@ from aster_cli.logs.writers import replaced_file
 from aster_cli.results import Snapshot
 from aster_cli.snapshots import pack, unpack
 
-FORMAT = 3
+FORMAT = 4
 """Version of the state's format; another one is refused.
 
 Format 1 knew no alert rule, and nothing of drift; format 2 nothing of evidence.

@@ -30,7 +30,7 @@ def drawn(
         if name in rule:
             rule[name] *= float(SECOND)
     above = np.array([mark == "#" for mark in marks], dtype=bool)
-    firsts = raise_alarms(
+    firsts, _ = raise_alarms(
         above, time, AlertRule(**rule), longest_step=5.0 * SECOND, merge_rows=merge_rows
     )
     return "".join(".#"[first >= 0] for first in firsts.tolist()), sorted(
@@ -41,6 +41,32 @@ def drawn(
 def test_without_a_rule_every_row_above_is_an_alarm() -> None:
     """And with no rows between two runs merged, every run is an event."""
     assert drawn("##.#..#") == ("##.#..#", [0, 3, 6])
+
+
+@pytest.mark.parametrize(
+    ("marks", "rule", "is_open"),
+    [
+        ("##", {}, True),
+        ("##..", {}, True),  # two rows may still be bridged
+        ("##...", {}, False),
+        ("....", {}, False),
+        ("...#", {"k": 2, "n": 3}, False),  # above, but no alarm
+        ("####..#", {"min_duration": 2.0}, True),
+        ("####....#", {"min_duration": 2.0}, False),  # what may go on is no event yet
+        ("##....#", {"suppress": 60.0}, False),  # nor is what is kept quiet
+    ],
+)
+def test_an_event_is_open_while_the_next_row_could_be_of_it(
+    marks: str, rule: dict[str, Any], is_open: bool
+) -> None:
+    """Who reads the summary of a log that ends in a fault must see that it has not ended."""
+    lengths = {name: value * (1 if name in "kn" else SECOND) for name, value in rule.items()}
+    above = np.array([mark == "#" for mark in marks], dtype=bool)
+    time = np.arange(len(marks)) * SECOND
+    alarms = raise_alarms(
+        above, time, AlertRule(**lengths), longest_step=5.0 * SECOND, merge_rows=2
+    )
+    assert alarms.open is is_open
 
 
 @pytest.mark.parametrize(
@@ -170,7 +196,7 @@ def test_alarms_are_the_same_however_rows_arrive(
         suppress=float(suppress),
     )
     marked = np.array(above, dtype=bool)
-    whole = raise_alarms(marked, time, rule, longest_step=5.0, merge_rows=2)
+    whole, _ = raise_alarms(marked, time, rule, longest_step=5.0, merge_rows=2)
     stream = AlarmStream(rule, longest_step=5.0, merge_rows=2)
     firsts = np.full(len(above), -1)
     first = -1

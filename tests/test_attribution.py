@@ -118,8 +118,8 @@ def test_only_anomalous_rows_name_sensors() -> None:
     assert column.is_null().to_list() == [True, False, True, False]
     assert column.name == "top_sensors"
     assert column[1].to_list() == [
-        {"sensor": "load", "share": 1.0, "direction": 1},
-        {"sensor": "speed", "share": 0.0, "direction": 0},
+        {"sensor": "load", "share": 1.0, "direction": 1, "actual": 2.0, "expected": 0.0},
+        {"sensor": "speed", "share": 0.0, "direction": 0, "actual": 0.0, "expected": 0.0},
     ]
     assert column[3].struct.field("direction").to_list() == [-1, 0]
     assert isinstance(column.dtype, pl.List)

@@ -303,7 +303,7 @@ def test_quiet_scores_have_no_events(model: Path) -> None:
     scores = detector.score(wave(40)).with_columns(
         event_id=pl.lit(None, dtype=pl.String), is_anomaly=pl.lit(False)
     )
-    assert detector.events(scores).shape == (0, 9)
+    assert detector.events(scores).shape == (0, 10)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 9])

@@ -297,13 +297,22 @@ def test_a_log_report_becomes_json(two_machines: pl.DataFrame, tmp_path: Path) -
 def scores() -> pl.DataFrame:
     """Twelve rows of two machines; machine a has two events, b none."""
 
-    def top(*parts: tuple[str, float, int]) -> list[dict[str, object]]:
-        return [{"sensor": name, "share": share, "direction": up} for name, share, up in parts]
+    def top(*parts: tuple[str, float, float]) -> list[dict[str, object]]:
+        return [
+            {
+                "sensor": name,
+                "share": share,
+                "direction": np.sign(excess),
+                "actual": 10.0 + excess,
+                "expected": 10.0,
+            }
+            for name, share, excess in parts
+        ]
 
     cases = [
         (0.1, 10.0, "ok", None, None, None),
-        (2.5, 93.0, "ok", "e1", top(("flow", 0.75, 1), ("heat", 0.25, -1)), 16.0),
-        (4.0, 97.5, "ok", "e1", top(("flow", 0.625, -1), ("heat", 0.375, -1)), 8.0),
+        (2.5, 93.0, "ok", "e1", top(("flow", 0.75, 4), ("heat", 0.25, -1)), 16.0),
+        (4.0, 97.5, "ok", "e1", top(("flow", 0.625, -2), ("heat", 0.375, -3)), 8.0),
         (0.2, 20.0, "ok", None, None, None),
         (None, None, "missing", None, None, None),
         (3.0, 95.0, "ok", "e2", top(("flow", 1.0, -1)), 7.0),
@@ -343,6 +352,8 @@ def test_scores(scores: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
     assert first.peak_time == first.end
     # by hand: evidence 12 and 4, then 5 and 3, so the roots of summed squares are 13 and 5
     assert [(p.sensor, p.direction) for p in first.top_sensors] == [("flow", 1), ("heat", -1)]
+    # of the row that lies farthest from what was expected
+    assert [(p.actual, p.expected) for p in first.top_sensors] == [(14.0, 10.0), (7.0, 10.0)]
     assert [p.share for p in first.top_sensors] == pytest.approx([13 / 18, 5 / 18])
     assert second.duration_s == 0.0
     assert [(m.machine, m.rows, m.anomalies, m.events, m.threshold) for m in report.machines] == [
@@ -354,7 +365,8 @@ def test_scores(scores: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
     assert flow.share + heat.share == pytest.approx(1.0)
     assert (flow.leads, heat.leads) == (2, 0)
     assert (flow.direction, heat.direction) == (1, -1)
-    assert "open" not in report.to_dict()["events"][0]
+    # the machine's last row with a score is of the second event
+    assert [event.open for event in report.events] == [False, True]
     msgspec.json.encode(report.to_dict())
 
 

@@ -9,6 +9,7 @@ from aster_cli.inspection.scores import (
     ScoreTimeline,
     event_table,
     inspect_scores,
+    last_scored,
     leading_sensors,
     rebuild_events,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "incident_table",
     "inspect_log",
     "inspect_scores",
+    "last_scored",
     "leading_sensors",
     "rebuild_events",
     "survey",

@@ -1,14 +1,14 @@
 """A scores file at a glance: its rows, machines and events, worked out from its columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aster_cli.attribution import TOP, event_shares
-from aster_cli.events import with_similar
+from aster_cli.events import GrowingEvent, with_similar
 from aster_cli.inspection.values import (
     BUCKETS,
     MachineScores,
@@ -19,7 +19,7 @@ from aster_cli.inspection.values import (
 )
 from aster_cli.logs import SCORE_DTYPES, TOP_SENSORS, read_scores
 from aster_cli.logs.clock import epoch_unit, time_kind, to_instants
-from aster_cli.results import Event, FloatArray, SensorShare
+from aster_cli.results import Event, FloatArray, MachineId
 
 COURSES = 10
 """Sensors whose parts are followed over the rows."""
@@ -101,7 +101,12 @@ def inspect_scores(path: str | Path) -> ScoresReport:
     scores = read_scores(str(path))
     id_cols = [name for name in scores.columns if name not in ("timestamp", *SCORE_DTYPES)]
     scores = _with_machine(scores, id_cols)
-    events = rebuild_events(scores, id_cols, _seconds(scores["timestamp"]))
+    events = rebuild_events(
+        scores,
+        id_cols,
+        _seconds(scores["timestamp"]),
+        open_ends=last_scored(scores, id_cols),
+    )
     timeline = ScoreTimeline(len(scores))
     timeline.take(scores)
     statuses = scores["status"].value_counts(sort=True).rows()
@@ -121,18 +126,35 @@ def inspect_scores(path: str | Path) -> ScoresReport:
 
 
 def rebuild_events(
-    scores: pl.DataFrame, id_cols: Sequence[str], seconds: pl.Series
+    scores: pl.DataFrame,
+    id_cols: Sequence[str],
+    seconds: pl.Series,
+    *,
+    open_ends: Mapping[MachineId, object],
 ) -> tuple[Event, ...]:
     """Rebuild events from the rows that name them.
 
     Args:
-        scores: Score rows.
+        scores: Score rows; those that are not of an event, and sensors without all of their values,
+            are passed over.
         id_cols: What names the machine.
         seconds: The rows' times; null where they are counts.
+        open_ends: By machine the timestamp of a row whose event may go on; see `last_scored`.
     """
     timed = scores.with_columns(seconds.alias(_TIME))
-    named = timed.filter(pl.col("event_id").is_not_null())
-    return tuple(with_similar(list(_events(_with_machine(named, id_cols)))))
+    named = timed.drop_nulls(["timestamp", "event_id", "score"])
+    return tuple(with_similar(list(_events(_with_machine(named, id_cols), open_ends))))
+
+
+def last_scored(scores: pl.DataFrame, id_cols: Sequence[str]) -> dict[MachineId, object]:
+    """The timestamp of each machine's last row with a score.
+
+    An event that ends with it may go on, as far as rows alone can tell: how many quiet rows it could
+    bridge is the model's to know.
+    """
+    scored = scores.filter(pl.col("score").is_not_null()).select("timestamp", *id_cols)
+    last = _with_machine(scored, id_cols).group_by(_MACHINE).agg(pl.col("timestamp").max())
+    return {tuple(machine): end for machine, end in last.iter_rows()}
 
 
 def event_table(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
@@ -149,17 +171,21 @@ def event_table(scores: pl.DataFrame, id_cols: Sequence[str]) -> pl.DataFrame:
         "peak_score": pl.Float64(),
         "severity": pl.Float64(),
         "top_sensors": TOP_SENSORS,
+        "open": pl.Boolean(),
     }
     rows = [
         (
             *(event.event_id, *event.machine, event.start, event.end, event.duration_s),
             *(event.n_rows, event.peak_time, event.peak_score, event.severity),
-            [
-                {"sensor": part.sensor, "share": part.share, "direction": part.direction}
-                for part in event.top_sensors
-            ],
+            [asdict(part) for part in event.top_sensors],
+            event.open,
         )
-        for event in rebuild_events(scores, id_cols, _seconds(scores["timestamp"]))
+        for event in rebuild_events(
+            scores,
+            id_cols,
+            _seconds(scores["timestamp"]),
+            open_ends=last_scored(scores, id_cols),
+        )
     ]
     table = pl.DataFrame(rows, schema=schema, orient="row")
     own = [pl.col(name).cast(scores.schema[name]) for name in id_cols]
@@ -184,51 +210,29 @@ def _seconds(timestamps: pl.Series) -> pl.Series:
     return to_instants(timestamps, kind, unit) / 1e9
 
 
-def _events(named: pl.DataFrame) -> Iterator[Event]:
-    for (name,), rows in named.group_by("event_id", maintain_order=True):
-        peak = rows["score"].arg_max() or 0
-        first, last = rows[_TIME][0], rows[_TIME][-1]
-        yield Event(
-            event_id=str(name),
-            machine=tuple(rows[_MACHINE][0]),
-            start=rows["timestamp"][0],
-            end=rows["timestamp"][-1],
-            duration_s=None if first is None else last - first,
-            n_rows=len(rows),
-            peak_time=rows["timestamp"][peak],
-            peak_score=rows["score"][peak],
-            severity=float(rows["severity"].max() or 0.0),  # type: ignore[arg-type]
-            top_sensors=_top_sensors(rows),
-            open=False,
+def _events(named: pl.DataFrame, open_ends: Mapping[MachineId, object]) -> Iterator[Event]:
+    for (name,), own in named.group_by("event_id", maintain_order=True):
+        rows = own.sort("timestamp", maintain_order=True)  # a log may be out of order
+        machine, start, seconds = tuple(rows[_MACHINE][0]), rows["timestamp"][0], rows[_TIME][0]
+        event = GrowingEvent(str(name), start, seconds or 0.0)
+        columns = ("timestamp", _TIME, "score", "severity", "evidence", "top_sensors")
+        for timestamp, time, score, severity, evidence, leading in rows.select(columns).iter_rows():
+            event.take(
+                timestamp,
+                time or 0.0,
+                score=score,
+                severity=severity or 0.0,
+                leading=[
+                    (one["sensor"], one["share"] * evidence, (one["actual"], one["expected"]))
+                    for one in leading or ()
+                    if evidence is not None and None not in one.values()
+                ],
+            )
+        yield event.ended(
+            machine,
+            seconds_per_unit=None if seconds is None else 1.0,
+            still_open=open_ends.get(machine) == event.end,
         )
-
-
-def _top_sensors(rows: pl.DataFrame) -> tuple[SensorShare, ...]:
-    """The leading sensors over an event's rows; their shares sum to 1."""
-    square = (pl.col("share").cast(pl.Float64) * pl.col("evidence")) ** 2
-    leading = (
-        rows.select("top_sensors", "evidence")
-        .drop_nulls("top_sensors")
-        .explode("top_sensors")
-        .unnest("top_sensors")
-        .drop_nulls("sensor")
-        .group_by("sensor", maintain_order=True)
-        .agg(
-            square.sum().alias("squares"),
-            (square * pl.col("direction")).sum().sign().cast(pl.Int8).alias("direction"),
-        )
-        .sort("squares", descending=True, maintain_order=True)
-        .head(TOP)
-    )
-    return tuple(
-        SensorShare(sensor, share, direction)
-        for sensor, share, direction in zip(
-            leading["sensor"],
-            event_shares(leading["squares"].to_numpy()).tolist(),
-            leading["direction"],
-            strict=True,
-        )
-    )
 
 
 def _machines(scores: pl.DataFrame) -> Iterator[MachineScores]:

@@ -202,7 +202,7 @@ class SensorPart(msgspec.Struct, frozen=True):
 
 
 class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scores file holds. Its events do not tell whether they were still open."""
+    """What a scores file holds."""
 
     name: str
     model_ids: tuple[str, ...]
@@ -219,6 +219,4 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        for event in plain["events"]:
-            del event["open"]
         return plain

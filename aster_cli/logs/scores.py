@@ -13,9 +13,14 @@ from aster_cli.logs.formulas import disarmed, rearm, rearmed
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
 from aster_cli.logs.sources import STDIN, find_sources, remove_temporary
 
-TOP_SENSORS = pl.List(
-    pl.Struct({"sensor": pl.String(), "share": pl.Float32(), "direction": pl.Int8()})
-)
+_TOP_SENSOR = {
+    "sensor": pl.String(),
+    "share": pl.Float32(),
+    "direction": pl.Int8(),
+    "actual": pl.Float64(),
+    "expected": pl.Float64(),
+}
+TOP_SENSORS = pl.List(pl.Struct(_TOP_SENSOR))
 SCORE_DTYPES: dict[str, pl.DataType] = {
     "score": pl.Float64(),
     "severity": pl.Float32(),
@@ -150,10 +155,24 @@ def _schema_of(reader: LogReader) -> pl.Schema:
             raise LogFormatError(
                 f"is no aster scores file: column {name!r} is {stored}, not {dtype}", where=where
             )
+    _require_fields(reader.stored["top_sensors"], where)
     known = {**reader.stored, **SCORE_DTYPES, "timestamp": head.schema["timestamp"]}
     if reader.source.format == "csv":
         known = {rearmed(name): dtype for name, dtype in known.items()}
     return pl.Schema(known)
+
+
+def _require_fields(stored: pl.DataType, where: str) -> None:
+    """Refuse leading sensors that do not tell their values, as those of earlier versions."""
+    if not (isinstance(stored, pl.List) and isinstance(stored.inner, pl.Struct)):
+        return
+    lacking = [name for name in _TOP_SENSOR if name not in dict(stored.inner)]
+    if lacking:
+        raise LogFormatError(
+            f"was written by an earlier aster: its top_sensors have no {lacking[0]!r}",
+            where=where,
+            hint="score the log again",
+        )
 
 
 def _latest(

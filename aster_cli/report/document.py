@@ -1,7 +1,6 @@
 """A report, put together: what the page says and what its charts are drawn from."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,6 @@ class Report:
         self._expected: ExpectedBins | None = None
         if explained is not None:
             self._expected = ExpectedBins(rows, self._bins, self._names, explained)
-            rows = replace(rows, events=self._expected.events)
         self._rows = rows
         self._events = sorted(rows.events, key=lambda event: -event.severity)[:MOST_EVENTS]
         self._parts = leading_sensors(rows.events)

@@ -1,7 +1,6 @@
 """What was expected of sensors, on the page's axis, from an explanation of the scores."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from aster_cli.logs import Log
 from aster_cli.logs.formulas import rearmed
 from aster_cli.report.bins import Bins, CurveBins, Float32Array
 from aster_cli.report.rows import ReportRows
-from aster_cli.results import Event, FloatArray, MachineId, SensorShare
+from aster_cli.results import FloatArray, MachineId
 
 _BATCH_ROWS = 1 << 16
 _CURVES = 4  # of a sensor: expected, the band's ends, and how far values lie outside
@@ -25,9 +24,6 @@ class ExpectedBins:
         sensors: Whose panels are drawn.
         explained: As `aster_cli.logs.open_explained` opens it; it is read once.
 
-    Attributes:
-        events: Those of the rows; sensors whose values were not known have those of the explanation.
-
     Raises:
         DataError: No row of the explanation is one of the scores.
     """
@@ -36,24 +32,20 @@ class ExpectedBins:
         self, rows: ReportRows, bins: Bins, sensors: Sequence[str], explained: Log
     ) -> None:
         self._curves = CurveBins(rows, bins, _CURVES * len(sensors))
-        farthest = _Farthest(rows)
         places = {sensor: place for place, sensor in enumerate(sensors)}
         text = rearmed if explained.sources[0].format == "csv" else str
         for batch in explained.batches(_BATCH_ROWS):
             time = rows.clock.distances(batch.keys["timestamp"])
             for key, own in batch.by_machine():
                 *machine, sensor = map(text, key)
-                values = batch.values[own]
-                farthest.take(tuple(machine), sensor, time[own], values)
                 if sensor in places:
-                    self._take(tuple(machine), time[own], values, places[sensor])
+                    self._take(tuple(machine), time[own], batch.values[own], places[sensor])
         if not self._curves.matched:
             raise DataError(
                 "none of its rows is one of the scores",
                 where=explained.name,
                 hint="name their explanation",
             )
-        self.events = tuple(map(farthest.told, rows.events))
 
     def expected(self, place: int) -> tuple[Float32Array, Float32Array]:
         """The lowest and the highest value that was expected of a sensor, ``(bin,)`` each."""
@@ -79,49 +71,3 @@ class ExpectedBins:
             outside = np.minimum(beyond / width, 1.0)
         curves = np.stack((expected, low, high, outside), axis=1)
         self._curves.take(machine, time, curves, first=_CURVES * place)
-
-
-class _Farthest:
-    """Where sensors of events lay farthest from what was expected, for events that do not know it.
-
-    Args:
-        rows: Their anomalous rows count.
-    """
-
-    def __init__(self, rows: ReportRows) -> None:
-        self._times: dict[tuple[MachineId, str], list[tuple[str, FloatArray]]] = {}
-        self._found: dict[tuple[str, str], tuple[float, float]] = {}
-        for event in rows.events:
-            _, start, stop = rows.span_of(event)
-            times = rows.time[start:stop][rows.anomalous[start:stop]]
-            for part in event.top_sensors:
-                if part.actual is None and len(times):
-                    asked = self._times.setdefault((event.machine, part.sensor), [])
-                    asked.append((event.event_id, times))
-
-    def take(self, machine: MachineId, sensor: str, time: FloatArray, values: FloatArray) -> None:
-        """Take rows of a machine's sensor: ``(row, value)`` as in an explanation."""
-        for event_id, times in self._times.get((machine, sensor), ()):
-            low = np.searchsorted(time, times[0], side="left")
-            high = np.searchsorted(time, times[-1], side="right")
-            own = values[low:high][np.isin(time[low:high], times)]
-            if not len(own):
-                continue
-            actual, expected = own[np.abs(own[:, 0] - own[:, 1]).argmax(), :2].tolist()
-            before = self._found.get((event_id, sensor))
-            if before is None or abs(actual - expected) > abs(before[0] - before[1]):
-                self._found[event_id, sensor] = actual, expected
-
-    def told(self, event: Event) -> Event:
-        """The event, with what was found of its sensors."""
-        return replace(
-            event, top_sensors=tuple(self._told(event.event_id, part) for part in event.top_sensors)
-        )
-
-    def _told(self, event_id: str, part: SensorShare) -> SensorShare:
-        found = self._found.get((event_id, part.sensor))
-        if found is None:
-            return part
-        actual, expected = found
-        direction = int(np.sign(actual - expected))
-        return replace(part, direction=direction, actual=actual, expected=expected)

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aster_cli.errors import LogFormatError
-from aster_cli.inspection import rebuild_events
+from aster_cli.inspection import last_scored, rebuild_events
 from aster_cli.logs import SCORE_DTYPES
 from aster_cli.logs.clock import TimeKind, epoch_unit, time_kind, to_instants
 from aster_cli.logs.machines import code_machines
@@ -227,7 +227,8 @@ class RowCollector:
             seconds = pl.Series(clock.distances(named["timestamp"]))
             if not clock.in_seconds:
                 seconds = pl.Series([None] * len(named), dtype=pl.Float64)
-            events = rebuild_events(named, id_cols, seconds)
+            scored = keys.with_columns(columns["score"])
+            events = rebuild_events(named, id_cols, seconds, open_ends=last_scored(scored, id_cols))
 
         def ordered(name: str) -> NDArray[np.float32]:
             return columns[name].fill_null(float("nan")).to_numpy()[order]

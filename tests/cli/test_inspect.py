@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.cli.conftest import FAST, Aster, Save
-from tests.tiny_detector import wave
+from tests.tiny_detector import SENSORS, wave
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -28,6 +28,32 @@ def test_scores_are_told_from_logs_by_their_columns(
         shown = aster("inspect", path)
         assert (shown.code, shown.err) == (0, "")
         assert "200" in shown.out
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_events_of_a_scores_file_are_those_of_scoring(
+    suffix: str, model: Path, aster: Aster, save: Save
+) -> None:
+    """Whoever gets the file next morning reads what the summary said: by how much each sensor is off,
+    which way, and whether it goes on; also of a log that was sorted."""
+    faulty = pl.int_range(pl.len()) >= 394
+    log = wave(400, spike=True).with_columns(
+        pl.when(faulty).then(pl.col(sensor) - 6.0).otherwise(sensor).alias(sensor)
+        for sensor in SENSORS
+    )
+    save(pl.concat([log[200:], log[:200]]), "log.parquet")
+    call = ("score", "log.parquet", "-m", model, "--sort", "-o", f"s.{suffix}", "--json")
+    told = json.loads(aster(*call).out)["events"]
+    found = json.loads(aster("inspect", f"s.{suffix}", "--json").out)["events"]
+    assert [event["open"] for event in told] == [False, True]
+    for event in told:  # the file has them in single precision
+        event["severity"] = pytest.approx(event["severity"])
+        for part in event["top_sensors"]:
+            part["share"] = pytest.approx(part["share"])
+    for event in (*told, *found):
+        for name in ("start", "end", "peak_time"):
+            event[name] = event[name].replace("T", " ")
+    assert sorted(found, key=lambda event: event["start"]) == told
 
 
 def test_control_characters_of_a_log_never_reach_the_terminal(aster: Aster, save: Save) -> None:

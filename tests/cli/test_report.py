@@ -62,7 +62,7 @@ def test_scoring_and_its_scores_file_give_the_same_page(
 def test_a_page_shows_what_was_expected_wherever_that_is_known(
     log: str, model: Path, aster: Aster
 ) -> None:
-    """With the model it is; from scores alone it is not, and the page says so."""
+    """With the model it is, of every row. Scores alone have it of alarms, and the page says so."""
     assert aster("score", log, "-m", model, "-o", "s.parquet", "--report", "score.html").code == 0
     assert aster("eval", log, "-m", model, "--report", "eval.html").code == 0
     assert aster("report", "s.parquet", "--logs", log, "-o", "report.html").code == 0
@@ -70,7 +70,7 @@ def test_a_page_shows_what_was_expected_wherever_that_is_known(
         sensors = data_of(name)["sensors"]
         assert [one["expected"] is not None for one in sensors] == [known] * len(sensors) != []
         assert ("no explanation of these scores" in page_of(name)) == (not known)
-        assert ("% below</" in page_of(name) or ", expected " in page_of(name)) == known
+        assert "% below</" in page_of(name) or ", expected " in page_of(name)
     assert not list(Path().glob("aster-*"))
 
 

@@ -12,7 +12,7 @@ import aster_cli.logs.sources
 from aster_cli.errors import LogFormatError, StorageError
 from aster_cli.logs import TOP_SENSORS, ScoresFile, is_scores_file, open_writer, read_scores
 
-TOP = [{"sensor": "a, b", "share": 1.0, "direction": 1}]
+TOP = [{"sensor": "a, b", "share": 1.0, "direction": 1, "actual": 0.5, "expected": -1e-7}]
 SCORES = pl.DataFrame(
     {
         "timestamp": pl.Series([datetime(2024, 3, 1, 8), datetime(2024, 3, 1, 9)]),
@@ -138,3 +138,12 @@ def test_machines_come_back_as_the_log_has_them(tmp_path, raw):
     read = read_scores(str(tmp_path / "s.csv"))
     assert read["=unit"].to_list() == ["=1+1"] * len(SCORES)
     assert read["top_sensors"].equals(SCORES["top_sensors"])
+
+
+def test_scores_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    """Their events would have no values, and a reader would take that for "not known"."""
+    earlier = pl.element().struct.field("sensor", "share", "direction")
+    stored = SCORES["top_sensors"].list.eval(pl.struct(earlier))
+    path = written(SCORES.with_columns(stored), tmp_path / "s.parquet")
+    with pytest.raises(LogFormatError, match=r"earlier aster: .* no 'actual'; score the log again"):
+        read_scores(str(path))

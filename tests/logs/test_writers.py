@@ -16,15 +16,14 @@ from aster_cli.logs import TOP_SENSORS, open_writer
 from aster_cli.logs.writers import GROUP_ROWS
 
 START = datetime(2024, 3, 1, 8)
+TOP = {"sensor": 'a "b", c', "share": 0.4, "direction": -1, "actual": 12.25, "expected": 30.0}
 SCORES = pl.DataFrame(
     {
         "timestamp": [START, START + timedelta(milliseconds=1500)],
         "score": [0.1 + 0.2, None],
         "share": pl.Series([0.1, 1e-7], dtype=pl.Float32),
         "is_anomaly": [True, None],
-        "top_sensors": pl.Series(
-            [[{"sensor": 'a "b", c', "share": 0.4, "direction": -1}], None], dtype=TOP_SENSORS
-        ),
+        "top_sensors": pl.Series([[TOP], None], dtype=TOP_SENSORS),
     }
 )
 READ = {
@@ -51,7 +50,8 @@ def test_csv_is_text_that_reads_back(tmp_path):
     assert (tmp_path / "s.csv").read_text().splitlines() == [
         "timestamp,score,share,is_anomaly,top_sensors",
         "2024-03-01 08:00:00,0.30000000000000004,0.1,true,"
-        '"[{""sensor"":""a \\""b\\"", c"",""share"":0.4,""direction"":-1}]"',
+        '"[{""sensor"":""a \\""b\\"", c"",""share"":0.4,""direction"":-1,'
+        '""actual"":12.25,""expected"":30.0}]"',
         "2024-03-01 08:00:01.500,,1e-7,,",
     ]
 
@@ -69,7 +69,7 @@ def test_ndjson_is_one_object_a_line(tmp_path):
     with open_writer(str(tmp_path / "s.jsonl")) as writer:
         writer.write(SCORES)
     first, second = map(json.loads, (tmp_path / "s.jsonl").read_text().splitlines())
-    assert first["top_sensors"] == [{"sensor": 'a "b", c', "share": 0.4, "direction": -1}]
+    assert first["top_sensors"] == [TOP]
     assert second["top_sensors"] is None
 
 

@@ -27,8 +27,10 @@ def made_scores(
         score[spike] = 2.0 + number
         event[spike] = f"{unit or ''}event-{number}"
     flagged = score > THRESHOLD
-    top = [{"sensor": "flow", "share": 0.7, "direction": -1}]
-    top.append({"sensor": "level", "share": 0.3, "direction": 1})
+    top = [
+        {"sensor": "flow", "share": 0.7, "direction": -1, "actual": -9.0, "expected": 0.0},
+        {"sensor": "level", "share": 0.3, "direction": 1, "actual": 60.0, "expected": 50.0},
+    ]
     made = pl.DataFrame(
         {
             "timestamp": [START + timedelta(minutes=row) for row in range(rows)],

@@ -64,20 +64,6 @@ def test_machines_have_what_was_expected_of_them(explained: Opened) -> None:
         assert (high[own] == value).all()
 
 
-def test_events_of_a_scores_file_get_their_values(explained: Opened) -> None:
-    """A scores file names sensors only; an explanation beside it says how far off they were."""
-    scores = made_scores(300, spikes=(slice(50, 60),))
-    why = made_explanation(made_log(scores, "flow"))
-    row = pl.int_range(pl.len()).over("sensor")
-    jump = pl.when(row == 55).then(-9.0).when(row == 70).then(-99.0).otherwise("actual")
-    rows = collected(scores)
-    with explained(why.with_columns(actual=jump)) as log:
-        (event,) = ExpectedBins(rows, bin_rows(rows, 40), ["flow"], log).events
-    flow, level = event.top_sensors
-    assert (flow.actual, flow.expected, flow.direction) == (-9.0, 0.0, -1)
-    assert (level.actual, level.direction) == (None, 1)  # nothing is known of it
-
-
 def test_what_was_expected_of_other_rows_is_refused(explained: Opened) -> None:
     scores = made_scores(50)
     rows = collected(scores)

@@ -74,7 +74,7 @@ def made_page(
 def test_hostile_names_stay_text(opened: Opened) -> None:
     """Names of columns and machines come from strangers; none may become part of the page."""
     scores = made_scores(300, spikes=(slice(50, 60),), unit=HOSTILE[0])
-    top = [{"sensor": HOSTILE[1], "share": 1.0, "direction": 1}]
+    top = [{"sensor": HOSTILE[1], "share": 1.0, "direction": 1, "actual": 9.0, "expected": 2.0}]
     named = [top if flagged else None for flagged in scores["is_anomaly"]]
     scores = scores.with_columns(pl.Series("top_sensors", named, dtype=TOP_SENSORS))
     page = made_page(opened, scores, *HOSTILE)
