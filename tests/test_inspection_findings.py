@@ -1,7 +1,9 @@
 """What would spoil a training is found before anyone trains, and sane logs are left in peace."""
 
+import re
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from benchmarks.detection.entities import DATA, find_entities
 
 ROWS = 2000
 START = datetime(2025, 3, 1)
+
+Course = Callable[[], FloatArray]
 
 
 def log_of(**columns: object) -> pl.DataFrame:
@@ -91,20 +95,67 @@ def test_two_sensors_alike(tmp_path: Path) -> None:
     assert report.suggestion == "aster train log.parquet --exclude-cols fahrenheit"
 
 
+def wave(seed: int = 0) -> FloatArray:
+    """A sensor between 20 and 30 that goes up and down once a day."""
+    return 25 + 4 * np.sin(np.arange(ROWS) / 144 * 2 * np.pi) + 0.3 * noise(seed)
+
+
+def drawn(seed: int = 0) -> FloatArray:
+    """A sensor between 20 and 30, however it was a row before."""
+    return np.random.default_rng(seed).uniform(20, 30, ROWS)
+
+
 @pytest.mark.parametrize("back", [False, True], ids=["for good", "and back"])
-def test_a_unit_jump(back: bool, tmp_path: Path) -> None:
-    """From metres to millimetres; a level that changes by itself keeps its spread."""
-    metres = 3 + 0.1 * noise()
-    scaled = metres.copy()
-    scaled[1200 : 1500 if back else None] *= 1000
-    shifted = 5 + 0.1 * noise(3)
-    shifted[1200:] += 20
-    report = look(log_of(level=scaled, shifted=shifted), tmp_path)
+@pytest.mark.parametrize("course", [wave, drawn])
+@pytest.mark.parametrize(
+    ("ratio", "offset", "said"),
+    [
+        (1000.0, 0.0, r"about ([\d,.]+) times"),
+        (14.504, 0.0, r"about ([\d,.]+) times"),
+        (1 / 6.895, 0.0, r"about 1/([\d,.]+) of"),
+        (3.2808, 0.0, r"about ([\d,.]+) times"),
+        (1 / 1.609, 0.0, r"about 1/([\d,.]+) of"),
+        (1.8, 32.0, "Fahrenheit in place of Celsius"),
+        (1 / 1.8, -32 / 1.8, "Celsius in place of Fahrenheit"),
+        (1.0, 273.15, "Kelvin in place of Celsius"),
+    ],
+    ids=["mm", "psi", "kPa to psi", "ft", "mph", "Fahrenheit", "Celsius", "Kelvin"],
+)
+def test_a_unit_jump(
+    ratio: float, offset: float, said: str, course: Course, back: bool, tmp_path: Path
+) -> None:
+    """However near the units lie to each other, as long as the sensor's range tells them apart."""
+    other = np.zeros(ROWS, dtype=bool)
+    other[1200 : 1500 if back else None] = True
+    frame = log_of(level=np.where(other, ratio * course() + offset, course()))
+    report = look(frame, tmp_path)
     kinds = found(report)
     assert kinds.keys() == {"unit jump"}
-    assert kinds["unit jump"].startswith("level: from 2025-03-09 ")
-    assert "about 1e+03 times" in kinds["unit jump"]
+    until = f"until {frame['time'][1500]}" if back else "on"
+    told = re.match(f"level: from {frame['time'][1200]} {until} {said}", kinds["unit jump"])
+    assert told is not None
+    for number in told.groups():
+        assert float(number.replace(",", "")) == pytest.approx(max(ratio, 1 / ratio), rel=0.05)
     assert str(report.suggestion).endswith("--exclude-cols level")
+
+
+def test_a_level_that_changes_by_itself_is_no_unit_jump(tmp_path: Path) -> None:
+    """It keeps its spread, drifts, comes and goes, or is the same again elsewhere."""
+    late = np.arange(ROWS) >= 1200
+    report = look(
+        log_of(
+            shifted=wave() + 20 * late,
+            doubled=wave() + 25 * late,
+            noisier=25 + 0.3 * noise() * (1 + 3 * late),
+            louder=wave() + 80 * late + 5 * noise(1) * late,
+            drifting=wave() * np.linspace(1, 5, ROWS),
+            started=wave() * np.clip(np.linspace(-3, 6, ROWS), 1, 4),
+            shifts=wave() * (1 + (np.arange(ROWS) // 250) % 2),
+            near_kelvin=25 + 0.3 * noise() + 250 * late,
+        ),
+        tmp_path,
+    )
+    assert found(report) == {}
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,8 @@ from aster_cli.inspection.order import (
 from aster_cli.inspection.sensors import SensorWatch
 from aster_cli.inspection.sketch import Course, Sketch
 from aster_cli.inspection.steps import Steps, StepWatch
-from aster_cli.inspection.stretches import (
-    describe_suspects,
-    find_suspects,
-    find_unit_jumps,
-)
+from aster_cli.inspection.stretches import describe_suspects, find_suspects
+from aster_cli.inspection.units import find_unit_jumps
 from aster_cli.inspection.values import Finding, LogReport, SensorReport
 from aster_cli.logs import Log
 from aster_cli.logs.log import BATCH_ROWS

@@ -1,4 +1,4 @@
-"""Stretches of a log that are unlike the rest of it: likely anomalies, and changes of unit."""
+"""Stretches of a log that are unlike the rest of it: likely anomalies."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,12 +18,6 @@ _JOINED = 0.02  # of a course: what lies closer together is one stretch
 _TIMES = 2  # a sensor that leaves its range more often does so normally
 _SHARE = 0.05  # of a course, at most
 
-_LEVELS = 40  # stretches, at least, to see two levels in
-_LEVEL_SHARE = 0.05  # of a course on the rarer level, at least
-_LEVEL_RUNS = 3  # there and back
-_LEVEL_RATIO = 2.2  # kilograms and pounds; a process halves or doubles by itself
-_SPREAD_RATIO = 4.0  # a unit scales the spread as it scales the level, about
-
 
 def find_suspects(courses: Sequence[Course], sensors: Sequence[str]) -> tuple[Suspect, ...]:
     """Stretches in which a sensor goes far beyond its usual range, once or twice in the whole log.
@@ -37,22 +31,6 @@ def find_suspects(courses: Sequence[Course], sensors: Sequence[str]) -> tuple[Su
     """
     found = [suspect for course in courses for suspect in _suspects(course, sensors)]
     return tuple(sorted(found, key=lambda suspect: -suspect.times))
-
-
-def find_unit_jumps(course: Course) -> Iterator[tuple[int, str]]:
-    """Sensors that lie on two levels far apart, spread alike but for a factor, one after the other.
-
-    Yields:
-        The sensor's position, and what it does.
-    """
-    if len(course) < _LEVELS:
-        return
-    for sensor in range(course.mean.shape[1]):
-        known = np.flatnonzero(np.isfinite(course.mean[:, sensor]))
-        split = _two_levels(course.mean[known, sensor])
-        if split is not None:
-            first, second, changed = split
-            yield sensor, _jump(first, second, course.starts[known[changed]])
 
 
 def _suspects(course: Course, sensors: Sequence[str]) -> Iterator[Suspect]:
@@ -102,41 +80,6 @@ def _runs(marked: NDArray[np.bool_], n: int) -> list[tuple[int, int]]:
     starts = places[np.concatenate(([0], cuts + 1))]
     stops = places[np.concatenate((cuts, [len(places) - 1]))] + 1
     return list(zip(starts.tolist(), stops.tolist(), strict=True))
-
-
-def _two_levels(values: FloatArray) -> tuple[FloatArray, FloatArray, int] | None:
-    """The values on the level that came first, on the other, and where it begins; or None."""
-    if len(values) < _LEVELS or not (np.all(values > 0) or np.all(values < 0)):
-        return None
-    ordered = np.sort(values)
-    cut = int(np.diff(ordered).argmax()) + 1
-    below, above = ordered[:cut], ordered[cut:]
-    if min(len(below), len(above)) < _LEVEL_SHARE * len(values):
-        return None
-    gap = above[0] - below[-1]
-    if min(np.ptp(below), np.ptp(above)) == 0 or gap <= max(np.ptp(below), np.ptp(above)):
-        return None
-    on_top = values >= above[0]
-    changes = np.flatnonzero(np.diff(on_top.astype(np.int8))) + 1
-    level = abs(np.median(above) / np.median(below))
-    spread = np.std(above) / np.std(below)
-    if (
-        len(changes) >= _LEVEL_RUNS
-        or not (level >= _LEVEL_RATIO or level <= 1 / _LEVEL_RATIO)
-        or not 1 / _SPREAD_RATIO <= spread / level <= _SPREAD_RATIO
-    ):
-        return None
-    first = values[on_top == on_top[0]]
-    return first, values[on_top != on_top[0]], int(changes[0])
-
-
-def _jump(before: FloatArray, after: FloatArray, start: str) -> str:
-    ratio = float(np.median(after) / np.median(before))
-    times = f"{ratio:.3g} times" if ratio >= 1 else f"1/{1 / ratio:.3g} of"
-    return (
-        f"from {start} on about {times} what it was before "
-        f"({np.median(before):.3g}, then {np.median(after):.3g})"
-    )
 
 
 def describe_suspects(suspects: Sequence[Suspect]) -> tuple[Finding, ...]:
