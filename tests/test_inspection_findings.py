@@ -86,6 +86,20 @@ def test_a_clipped_sensor(tmp_path: Path) -> None:
     }
 
 
+def test_a_sensor_that_is_clipped_at_both_ends(tmp_path: Path) -> None:
+    """Neither pile hides the other; told once, for it is one finding."""
+    wide = 50 + 10 * noise()
+    low, high = 100 * (wide <= 40).mean(), 100 * (wide >= 62).mean()
+    report = look(
+        log_of(both=np.clip(wide, 40, 62), valve=np.clip(5 * noise(1), 0, 4).round()), tmp_path
+    )
+    assert found(report) == {
+        "clipped": f"both: {low:.1f} % of the rows lie on its lowest, 40; "
+        f"{high:.1f} % of the rows lie on its highest, 62"
+    }
+    assert [len(sensor.findings) for sensor in report.sensors] == [0, 0, 1, 0]
+
+
 def test_two_sensors_alike(tmp_path: Path) -> None:
     """In another unit a sensor is the same; a relative of it is not."""
     celsius = 20 + 3 * noise()
@@ -103,6 +117,27 @@ def wave(seed: int = 0) -> FloatArray:
 def drawn(seed: int = 0) -> FloatArray:
     """A sensor between 20 and 30, however it was a row before."""
     return np.random.default_rng(seed).uniform(20, 30, ROWS)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.3, 0.9])
+def test_two_sensors_alike_where_both_have_values(holes: float, tmp_path: Path) -> None:
+    """Neither holes of their own nor those of others hide it; the one with fewer values is left out."""
+    draw = np.random.default_rng(3)
+    celsius = 20 + 3 * noise()
+    other = np.where(draw.random(ROWS) < holes, np.nan, 1.8 * celsius + 32)
+    rare = np.where(draw.random(ROWS) < 0.985, np.nan, noise(1))
+    report = look(log_of(fahrenheit=other, celsius=celsius, rare=rare), tmp_path)
+    fewer, more = ("fahrenheit", "celsius") if holes else ("celsius", "fahrenheit")
+    assert found(report)["duplicate"] == f"{fewer}: moves exactly as {more!r} does"
+    assert {"rare", fewer} == set(shlex.split(str(report.suggestion))) & {"rare", fewer, more}
+
+
+def test_few_rows_in_common_make_no_twins(tmp_path: Path) -> None:
+    """Over a handful of rows, or of levels, much moves together."""
+    first, second = noise(), noise(1)
+    second[500:540] = 2 * first[500:540]
+    first[540:], second[:500] = np.nan, np.nan
+    assert "duplicate" not in found(look(log_of(first=first, second=second), tmp_path))
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["for good", "and back"])

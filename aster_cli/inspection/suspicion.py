@@ -26,6 +26,7 @@ _CLIPPED_TIMES = 5  # as often as any other value
 _CLIPPED_VALUES = 50  # fewer are levels, not measurements
 _NEAR_BOUND = 0.05  # of the range: where a distribution that is cut goes on
 _ALIKE = 0.99999  # correlation
+_NEARLY_ALIKE = 0.999  # and one that is worth the exact sum
 
 _LABEL_WORDS = {
     *("anomaly", "anomalies", "anomalous", "outlier", "outliers", "label", "labels", "groundtruth"),
@@ -51,7 +52,7 @@ class Numbers:
         high: The highest value.
         sample: Values of an even sample of rows, without missing ones.
         twin: The first sensor with the same cells; itself where there is none before it.
-        alike: A sensor before it that moves with it, or None.
+        alike: A sensor that moves with it and has no fewer values, or None.
         pairs: Steps between two known values.
         rises: Those upwards.
         falls: Those downwards.
@@ -102,25 +103,55 @@ def suspect(numbers: Numbers) -> tuple[Finding, ...]:
 
 
 def find_alike(sample: FloatArray) -> list[int | None]:
-    """For each sensor the first one before it that moves with it, up to scale and offset.
+    """For each sensor the first other that moves with it, up to scale and offset.
+
+    Two are compared over the rows in which both have a value. The one with fewer values is alike, or
+    else the later one.
 
     Args:
         sample: ``(row, sensor)`` NaN where a cell is missing.
     """
-    n_sensors = sample.shape[1]
-    complete = sample[~np.isnan(sample).any(axis=1)]
-    if len(complete) <= _CLIPPED_VALUES:
-        return [None] * n_sensors
+    known = ~np.isnan(sample)
+    n_values = known.sum(axis=0)
+    levels = [len(np.unique(column[has])) for column, has in zip(sample.T, known.T, strict=True)]
+    measured = np.array(levels) > _CLIPPED_VALUES
+    fuller = (n_values > n_values[:, None]) | np.tril(n_values == n_values[:, None], k=-1)
+    near = (_correlations(sample) > _NEARLY_ALIKE) & fuller & measured & measured[:, None]
+
+    def first_like(sensor: int) -> int | None:
+        for other in np.flatnonzero(near[sensor]).tolist():
+            if _moves_with(sample[known[:, sensor] & known[:, other]][:, [sensor, other]]):
+                return int(other)
+        return None
+
+    return [first_like(sensor) for sensor in range(sample.shape[1])]
+
+
+def _correlations(sample: FloatArray) -> FloatArray:
+    """Of each two sensors, without sign, and rounded: where a value is far out, by more than a little."""
+    known = ~np.isnan(sample)
+    there = known.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean = np.where(known, sample, 0.0).sum(axis=0) / there.sum(axis=0)
+        values = np.where(known, sample - mean, 0.0)
+        values /= np.abs(values).max(axis=0, initial=0.0)
+        # of the one sensor, over the rows in which the other has a value
+        rows, sums, squares = there.T @ there, values.T @ there, (values**2).T @ there
+        spread = np.sqrt(rows * squares - sums**2)
+        result: FloatArray = np.abs(rows * (values.T @ values) - sums * sums.T)
+        return result / (spread * spread.T)
+
+
+def _moves_with(pair: FloatArray) -> bool:
+    """Whether two columns without holes are each other's multiple."""
+    if min(len(np.unique(column)) for column in pair.T) <= _CLIPPED_VALUES:
+        return False
     # scaled by the largest deviation first: squares of huge or tiny numbers leave the floats
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        centred = complete - complete.mean(axis=0)
+        centred = pair - pair.mean(axis=0)
         centred /= np.abs(centred).max(axis=0)
         centred /= np.sqrt((centred**2).sum(axis=0))
-        together = np.abs(centred.T @ centred)
-    levels = np.array([len(np.unique(column)) for column in complete.T])
-    alike = (together > _ALIKE) & (levels > _CLIPPED_VALUES) & (levels > _CLIPPED_VALUES)[:, None]
-    firsts = [np.flatnonzero(alike[i, :i]) for i in range(n_sensors)]
-    return [int(first[0]) if len(first) else None for first in firsts]
+        return bool(abs(centred[:, 0] @ centred[:, 1]) > _ALIKE)
 
 
 def _is_frozen(numbers: Numbers) -> bool:
@@ -149,20 +180,19 @@ def _clipped(
     if len(distinct) < _CLIPPED_VALUES:
         return ()
     total = int(counts.sum())
-    found = []
+    within, usual = distinct[1:-1], counts[1:-1]
+    bounds = []
     for name, place in (("lowest", 0), ("highest", -1)):
         bound, piled = float(distinct[place]), int(counts[place])
-        others = np.delete(counts, place)
-        near = np.abs(np.delete(distinct, place) - bound) <= _NEAR_BOUND * np.ptp(distinct)
+        near = np.abs(within - bound) <= _NEAR_BOUND * np.ptp(distinct)
         if (
             bound != 0
             and piled >= max(_CLIPPED_ROWS, _CLIPPED_SHARE * total)
-            and piled > _CLIPPED_TIMES * int(others.max())
-            and int(others[near].sum()) >= piled / 10
+            and piled > _CLIPPED_TIMES * int(usual.max())
+            and int(usual[near].sum()) >= piled / 10
         ):
-            share = _percent(piled / total)
-            found.append(Finding("clipped", f"{share} of the rows lie on its {name}, {bound:g}"))
-    return tuple(found)
+            bounds.append(f"{_percent(piled / total)} of the rows lie on its {name}, {bound:g}")
+    return (Finding("clipped", "; ".join(bounds)),) if bounds else ()
 
 
 def _roles(numbers: Numbers, distinct: FloatArray) -> tuple[Finding, ...]:
