@@ -138,8 +138,9 @@ def _correlations(sample: FloatArray) -> FloatArray:
         # of the one sensor, over the rows in which the other has a value
         rows, sums, squares = there.T @ there, values.T @ there, (values**2).T @ there
         spread = np.sqrt(rows * squares - sums**2)
-        result: FloatArray = np.abs(rows * (values.T @ values) - sums * sums.T)
-        return result / (spread * spread.T)
+        products = rows * (values.T @ values) - sums * sums.T
+        correlations: FloatArray = np.abs(products / (spread * spread.T))
+    return correlations
 
 
 def _moves_with(pair: FloatArray) -> bool:
