@@ -199,6 +199,8 @@ def test_a_level_that_changes_by_itself_is_no_unit_jump(tmp_path: Path) -> None:
         ("is_anomaly", np.arange(ROWS) % 50 == 0, "label"),
         ("pumpFault", (np.arange(ROWS) % 50 == 0).astype(int), "label"),
         ("fault_kind", np.arange(ROWS) // 100 % 7, "label"),
+        ("Class", np.arange(ROWS) % 50 // 49 * 2, "label"),
+        ("deviceid", np.random.default_rng(0).integers(7000, 7500, ROWS), "id"),
         ("unit_nr", np.arange(ROWS) // 700, "id"),
     ],
 )

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
+from aster_cli.inspection.roles import is_id_name
 from aster_cli.inspection.steps import Steps
-from aster_cli.inspection.suspicion import is_id_name
 from aster_cli.inspection.values import Finding, MachineRows
 from aster_cli.logs import Log
 from aster_cli.logs.clock import epoch_unit, to_instants

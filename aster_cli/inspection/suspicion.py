@@ -3,12 +3,12 @@
 The constants were chosen so that 62 real logs stay calm and planted cases are found.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aster_cli.inspection.roles import find_roles
 from aster_cli.inspection.values import Finding
 from aster_cli.results import FloatArray
 
@@ -18,8 +18,6 @@ _FROZEN_ROWS = 30  # a shorter standstill is never worth a word
 _FROZEN_TIMES = 4.0  # longer than the longest that its other steps let expect
 _COUNTER_RISES = 10
 _RESET_RISES = 50  # for each reset of a counter that has some, at least
-_ID_VALUES = 100  # distinct values from which numbers are hardly names of machines
-_CLASSES = 20  # distinct values of a column that names kinds of faults
 _CLIPPED_SHARE = 0.01  # of the sample, on the bound itself
 _CLIPPED_ROWS = 20
 _CLIPPED_TIMES = 5  # as often as any other value
@@ -27,17 +25,6 @@ _CLIPPED_VALUES = 50  # fewer are levels, not measurements
 _NEAR_BOUND = 0.05  # of the range: where a distribution that is cut goes on
 _ALIKE = 0.99999  # correlation
 _NEARLY_ALIKE = 0.999  # and one that is worth the exact sum
-
-_LABEL_WORDS = {
-    *("anomaly", "anomalies", "anomalous", "outlier", "outliers", "label", "labels", "groundtruth"),
-    *("fault", "faults", "faulty", "failure", "attack", "broken", "changepoint"),
-}
-_LABEL_NAMES = {"att_flag", "ground_truth", "class", "gt", "target", "y"}
-_ID_NAMES = {
-    *("machine", "unit", "device", "asset", "equipment", "instance", "entity", "node", "host"),
-    *("server", "pump", "engine", "turbine", "robot", "vehicle", "sensor", "channel", "station"),
-    *("line", "plant", "site", "run", "batch", "file", "segment"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +73,9 @@ def suspect(numbers: Numbers) -> tuple[Finding, ...]:
     if missing > _MOSTLY_MISSING:
         found.append(Finding("mostly missing", f"{_percent(missing)} of its cells are missing"))
     if numbers.low == numbers.high:
-        return (*found, Finding("constant", f"{numbers.low:g} in every row"))
+        constant = Finding("constant", f"{numbers.low:g} in every row")
+        roles = find_roles(numbers.name, np.array([numbers.low]))
+        return (*found, constant, *(role for role in roles if role.kind == "label"))
     if numbers.twin != numbers.name:
         found.append(Finding("duplicate", f"equals {numbers.twin!r} in every row"))
     elif numbers.alike is not None:
@@ -99,7 +88,10 @@ def suspect(numbers: Numbers) -> tuple[Finding, ...]:
     elif len(distinct) > 2 and _is_frozen(numbers):  # two values are a switch
         stood = f"{numbers.stood_at:g} for {numbers.stood:,} rows"
         found.append(Finding("frozen", f"stands at {stood} until {numbers.stood_until}"))
-    return (*found, *_clipped(numbers, distinct, counts), *_roles(numbers, distinct))
+    found += _clipped(numbers, distinct, counts)
+    found += _counter(numbers, distinct)
+    found += find_roles(numbers.name, np.union1d(distinct, (numbers.low, numbers.high)))
+    return tuple(found)
 
 
 def find_alike(sample: FloatArray) -> list[int | None]:
@@ -196,32 +188,16 @@ def _clipped(
     return (Finding("clipped", "; ".join(bounds)),) if bounds else ()
 
 
-def _roles(numbers: Numbers, distinct: FloatArray) -> tuple[Finding, ...]:
-    """What looks like a column that plays another part than a sensor's."""
-    low, high = numbers.low, numbers.high
+def _counter(numbers: Numbers, distinct: FloatArray) -> tuple[Finding, ...]:
+    """A sensor that rises all the time, or but for resets."""
     falls, rises = numbers.falls, numbers.rises
-    found = []
     if falls == 0 and rises >= _COUNTER_RISES:
-        found.append(Finding("counter", f"rises from {low:g} to {high:g} and never falls"))
-    elif falls and rises >= _RESET_RISES * falls and len(distinct) >= _CLIPPED_VALUES:
+        span = f"from {numbers.low:g} to {numbers.high:g}"
+        return (Finding("counter", f"rises {span} and never falls"),)
+    if falls and rises >= _RESET_RISES * falls and len(distinct) >= _CLIPPED_VALUES:
         times = "once" if falls == 1 else f"{falls:,} times"
-        found.append(Finding("counter", f"rises, and starts anew {times}"))
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", numbers.name).lower())
-    whole = bool((distinct == np.round(distinct)).all())
-    binary = whole and low >= 0 and high <= 1
-    if binary and ("_".join(words) in _LABEL_NAMES or _LABEL_WORDS & set(words)):
-        found.append(Finding("label", "is named like a label, and is 0 or 1"))
-    elif whole and len(distinct) <= _CLASSES and _LABEL_WORDS & set(words):
-        found.append(Finding("label", f"is named like a label, with {len(distinct)} values"))
-    elif whole and len(distinct) <= _ID_VALUES and is_id_name(numbers.name):
-        found.append(Finding("id", f"is named like a machine, with {len(distinct)} values"))
-    return tuple(found)
-
-
-def is_id_name(name: str) -> bool:
-    """Whether a column is called as columns are that name machines."""
-    plain = re.sub(r"[ _-]?(no|nr|num|number|name|code)$", "", name.strip().lower())
-    return plain in _ID_NAMES
+        return (Finding("counter", f"rises, and starts anew {times}"),)
+    return ()
 
 
 def _percent(share: float) -> str:
