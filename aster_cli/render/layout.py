@@ -15,8 +15,13 @@ from rich.progress import BarColumn
 from rich.segment import Segment
 from rich.text import Text
 
+from aster_cli.render.text import shorten
+
 WIDE = 110
 """Columns from which tables show everything."""
+
+LEAST_NAME = 10
+"""Columns to which a name is shortened, at the most, that others go beside."""
 
 HEADING = "bold"
 QUIET = "dim"
@@ -117,11 +122,19 @@ def _wrapped(value: Text, console: Console, width: int) -> Iterator[Text]:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column; its title may have several lines."""
+    """A table's column.
+
+    Attributes:
+        title: It may have several lines.
+        align: Where its cells stand.
+        style: Of its cells.
+        least: Columns of the screen to which long cells are shortened where there is no room; None: never.
+    """
 
     title: str
     align: Literal["left", "right"] = "left"
     style: str = ""
+    least: int | None = None
 
 
 def title(name: str, about: str = "") -> Text:
@@ -139,20 +152,36 @@ def section(heading: str, *body: RenderableType, about: str = "") -> Group:
     return Group("", title(heading, about), *map(Indented, body))
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Group:
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> ByWidth:
     """A table without rules: a quiet head, and one line a row, cut at the screen's edge."""
-    return Group(*table_lines(columns, rows))
+    cells = list(rows)
+    return ByWidth(lambda width: Group(*table_lines(columns, cells, width)))
 
 
-def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Iterator[Text]:
-    """The lines of a table: those of its head, then one a row."""
+def table_lines(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], room: int | None = None
+) -> Iterator[Text]:
+    """The lines of a table: those of its head, then one a row.
+
+    Args:
+        columns: From left to right.
+        rows: A cell for each column.
+        room: Columns of the screen; None: as many as it takes.
+    """
     titles = [column.title.split("\n")[::-1] for column in columns]
     heads = [
         [Text(cell, style=QUIET) for cell in line] for line in zip_longest(*titles, fillvalue="")
     ]
-    body = [[text(cell) for cell in row] for row in rows]
+    body = [[text(cell).copy() for cell in row] for row in rows]
     cells = [*heads[::-1], *body]
     widths = [max(row[place].cell_len for row in cells) for place in range(len(columns))]
+    for place, column in enumerate(columns):
+        if room is None or column.least is None:
+            continue
+        over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+        widths[place] = max(widths[place] - max(over, 0), min(widths[place], column.least))
+        for row in cells:
+            row[place].plain = shorten(row[place].plain, widths[place])
     for row in cells:
         line = Text(no_wrap=True, overflow="ellipsis")
         for cell, column, width in zip(row, columns, widths, strict=True):

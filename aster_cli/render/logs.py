@@ -10,6 +10,7 @@ from rich.text import Text
 from aster_cli.inspection import ADVICE, BUCKETS, Gap, LogReport, SensorReport, Suspect
 from aster_cli.plain import plain
 from aster_cli.render.layout import (
+    LEAST_NAME,
     QUIET,
     WARNING,
     WIDE,
@@ -167,9 +168,8 @@ def _gap_table(report: LogReport) -> RenderableType:
         Column("length", "right"),
         Column("periods", "right"),
     ]
-    return table(
-        [Column("machine"), *columns] if has_machines else columns, map(row, report.longest_gaps)
-    )
+    machine = [Column("machine", least=LEAST_NAME)] if has_machines else []
+    return table([*machine, *columns], map(row, report.longest_gaps))
 
 
 def _sensor_table(sensors: Sequence[SensorReport], width: int) -> RenderableType:
@@ -206,10 +206,10 @@ def _suspect_table(suspects: Sequence[Suspect], width: int) -> RenderableType:
     """The likely anomalies, with the sensors that make them so."""
     has_machines = any(suspect.machine for suspect in suspects)
     columns = [
-        *([Column("machine")] if has_machines else []),
+        *([Column("machine", least=LEAST_NAME)] if has_machines else []),
         Column("start and end"),
         Column("rows", "right"),
-        Column("far out of their usual range"),
+        Column("sensors far out"),
     ]
 
     def row(suspect: Suspect) -> list[Cell]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
 from aster_cli.plain import plain
 from aster_cli.render.layout import (
+    LEAST_NAME,
     QUIET,
     ByWidth,
     Cell,
@@ -173,7 +174,7 @@ def _events(events: Sequence[Event], most: int) -> Iterable[RenderableType]:
 
 
 def _event_table(events: Sequence[Event], starts: Mapping[str, str], width: int) -> RenderableType:
-    """One line an event; on a screen too narrow for that, its sensors go below it.
+    """One line an event; on a screen too narrow for that, its sensors go below it, and a long machine.
 
     Args:
         events: In the order shown.
@@ -210,11 +211,18 @@ def _event_table(events: Sequence[Event], starts: Mapping[str, str], width: int)
     if max(line.cell_len for line in wide) <= width:
         return Group(*wide)
     titles, *shown = table_lines(columns, rows)
+    crowded = has_machines and max(line.cell_len for line in (titles, *shown)) > width
+    if crowded:
+        columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
+        titles, *shown = table_lines(columns, rows)
     lines = [titles]
     indent = " " * 6
     for line, event, like in zip(shown, events, likes, strict=True):
-        cell = _fitting_sensors(event.top_sensors, width - len(indent))
-        below = (cell, f"like {like}") if like else (cell,)
+        below = [
+            *([machine_name(event.machine)] if crowded else []),
+            _fitting_sensors(event.top_sensors, width - len(indent)),
+            *([f"like {like}"] if like else []),
+        ]
         lines += [
             line,
             *(Text(f"{indent}{part}", QUIET, overflow="ellipsis", no_wrap=True) for part in below),
@@ -259,7 +267,7 @@ def _sensors(parts: Sequence[SensorShare], most: int) -> str:
 def _machine_table(machines: Sequence[MachineScores]) -> RenderableType:
     return table(
         [
-            Column("machine"),
+            Column("machine", least=LEAST_NAME),
             Column("severity"),
             Column("events", "right"),
             Column("anomalies", "right"),
@@ -283,7 +291,7 @@ def _machine_table(machines: Sequence[MachineScores]) -> RenderableType:
 def _sensor_table(sensors: Sequence[SensorPart]) -> RenderableType:
     return table(
         [
-            Column("sensor"),
+            Column("sensor", least=LEAST_NAME),
             Column("share", "right"),
             Column("leads", "right"),
             Column("mostly"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -29,11 +30,11 @@ def _timeline(timeline: Timeline, width: int) -> RenderableType:
     """The severity, and below it the sensors that have the largest parts in what is anomalous."""
     sensors = timeline.sensors[:_MOST_SENSORS]
     names = ["severity", *(shorten(plain(one.sensor), _NAME) for one in sensors)]
-    margin = max(map(len, names)) + 2
+    margin = max(map(cell_len, names)) + 2
     room = min(width - margin, len(timeline.severity))
     lines = [_severity(timeline, room), *(_shares(one, timeline, room) for one in sensors)]
     rows = [
-        Text.assemble((name.ljust(margin), QUIET), line)
+        Text.assemble((set_cell_size(name, margin), QUIET), line)
         for name, line in zip(names, lines, strict=True)
     ]
     start, end = moment(timeline.start), moment(timeline.end)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 from rich.console import RenderableType
 from syrupy.assertion import SnapshotAssertion
 
@@ -325,6 +326,50 @@ def test_labels_say_that_a_log_is_not_mostly_normal_only_where_it_is_not(
     assert "not mostly normal" not in few
     many = show(log_report(msgspec.structs.replace(log, labelled_rows=1000)), 80)
     assert "not mostly normal" in many
+
+
+def test_long_machine_names_leave_room_for_the_numbers(
+    log: LogReport, scores: ScoresReport, show: Show
+) -> None:
+    """Names are shortened as far as it takes: lengths and rows are what one came for."""
+    change = msgspec.structs.replace
+    machine = ("Hall 17, main circulation pump P-4711-B, stand-by",)
+    gap = change(log.longest_gaps[0], machine=machine)
+    suspect = Suspect(
+        machine=machine,
+        start="2025-03-23 10:55:00",
+        end="2025-03-24 11:50:00",
+        rows=1234,
+        sensors=("flow_m3h",),
+        times=7.5,
+    )
+    events = [replace(event, machine=machine) for event in scores.events]
+    machines = tuple(change(one, machine=machine) for one in scores.machines)
+    for shown in (
+        log_report(change(log, longest_gaps=(gap,), suspects=(suspect,))),
+        scores_report(change(scores, events=tuple(events), machines=machines)),
+    ):
+        narrow = show(shown, 80)
+        tables = [line for line in narrow.splitlines() if line.startswith("  ") and "Hall" in line]
+        assert len(tables) >= 2
+        assert not any(line.endswith("…") for line in narrow.splitlines())
+        assert machine[0] in show(log_report(change(log, longest_gaps=(gap,))), 200)
+
+
+def test_sensors_over_the_rows_are_aligned_whatever_their_script(
+    scores: ScoresReport, show: Show
+) -> None:
+    """A letter may be two columns wide, and what is below itself belongs together."""
+    courses = tuple(
+        msgspec.structs.replace(one, sensor=name)
+        for one, name in zip(scores.timeline.sensors, ("温度センサー", "flow"), strict=True)
+    )
+    timeline = msgspec.structs.replace(scores.timeline, sensors=courses)
+    shown = show(scores_report(msgspec.structs.replace(scores, timeline=timeline)), 80)
+    lines = [line for line in shown.splitlines() if line.count("▁") > 5]
+    starts = {cell_len(line[: line.index("▁")]) for line in lines}
+    assert len(lines) == 3
+    assert len(starts) == 1
 
 
 def test_a_severity_has_a_word_only_where_there_is_an_event() -> None:
