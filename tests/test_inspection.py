@@ -233,7 +233,7 @@ def test_a_standstill_is_one_machines(two_machines: pl.DataFrame, tmp_path: Path
     """Rows of other machines in between do not end it, and the place names the machine."""
     report = inspect(two_machines, tmp_path, "machine")
     stuck = report.sensors[1]
-    assert stuck.longest_still == 80
+    assert (stuck.longest_still, stuck.still_machine, stuck.still_from) == (80, ("A",), 300)
     end = START + timedelta(minutes=379 + 30 + 1)
     assert stuck.findings[0].detail == f"stands at 7.5 for 80 rows until {end} (A)"
 

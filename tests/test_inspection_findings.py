@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from aster_cli.config import ColumnConfig, TimeConfig
-from aster_cli.inspection import ADVICE, LogReport, incident_table, inspect_log, sketch
+from aster_cli.inspection import ADVICE, LogReport, incident_table, inspect_log, sketch, survey
 from aster_cli.inspection.sketch import Sketch
 from aster_cli.logs import open_log, read_incidents
 from aster_cli.results import FloatArray
@@ -359,6 +359,19 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert courses[1].high[62, 0] == flow[62 * 32 :].max()
     assert courses[1].starts[3] == str(log_of()["time"][96])
     assert courses[1].ends[62] == str(log_of()["time"][ROWS - 1])
+
+
+@pytest.mark.parametrize("batch_rows", [7, 8192])
+def test_courses_know_their_gaps(batch_rows: int, tmp_path: Path) -> None:
+    """At the first row after it, whatever batches and other machines its rows come in."""
+    log = log_of().with_columns(unit=pl.lit("a"))
+    torn = log.with_columns(unit=pl.lit("b")).filter(~pl.int_range(ROWS).is_between(300, 310))
+    path = tmp_path / "log.parquet"
+    pl.concat([log, torn]).sort("time", maintain_order=True).write_parquet(path)
+    columns = ColumnConfig(id_cols=("unit",))
+    with open_log([str(path)], columns, TimeConfig()) as opened:
+        _, courses = survey(opened, columns=columns, batch_rows=batch_rows)
+    assert [np.flatnonzero(course.gaps).tolist() for course in courses] == [[], [300 // 2]]
 
 
 def test_every_kind_has_its_advice_in_json(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def survey(
     steps = watched_steps.steps(per_second)
     n_machines, machines = watched_steps.machines()
     start, end, span = watched_steps.span()
-    courses = sketch.courses()
+    courses = sketch.courses(steps.longest_step)
     sensors = _with_jumps(
         watched_sensors.reports(schema.sensors, schema.sensor_dtypes), courses, schema.id_cols
     )

@@ -47,6 +47,9 @@ class SensorWatch:
         self._longest = np.zeros(n_sensors, dtype=np.int64)
         self._longest_value = np.full(n_sensors, np.nan)
         self._longest_end = [""] * n_sensors
+        self._longest_from = np.zeros(n_sensors, dtype=np.int64)
+        self._longest_machine: list[MachineId] = [()] * n_sensors
+        self._seen = np.zeros(0, dtype=np.int64)  # rows so far, by machine
 
     def take(self, batch: LogBatch) -> None:
         """Take the next rows."""
@@ -86,6 +89,8 @@ class SensorWatch:
                     max=_finite(self._max[i]),
                     std=_finite(np.sqrt(spread)),
                     longest_still=int(self._longest[i]),
+                    still_machine=self._longest_machine[i],
+                    still_from=int(self._longest_from[i]),
                     findings=suspect(self._numbers_of(i, names, sample[:, i], twin, alike[i])),
                     sparkline=self._sparkline(i),
                 )
@@ -135,15 +140,22 @@ class SensorWatch:
         self._run[codes[closes]] = run[closes]
         in_order = np.where(np.isnan(values), 0, run)
         in_order[order] = in_order.copy()
+        own = np.zeros(len(values), dtype=np.int64)  # the row's number, of its machine's
+        first = np.maximum.accumulate(np.where(opens, place[:, 0], 0))
+        own[order] = self._seen[codes] + place[:, 0] - first
+        self._seen[codes[closes]] = own[order][closes] + 1
         top = in_order.argmax(axis=0)
         sensors = np.flatnonzero(in_order.max(axis=0) > self._longest)
         top = top[sensors]
         self._longest[sensors] = in_order[top, sensors]
         self._longest_value[sensors] = batch.values[top, sensors]
         for sensor, row in zip(sensors.tolist(), top.tolist(), strict=True):
-            machine = "/".join(batch.machines[batch.machine_codes[row]])
+            machine = batch.machines[batch.machine_codes[row]]
             when = moment(batch, row, self._kind)
-            self._longest_end[sensor] = f"{when} ({machine})" if machine else when
+            whose = "/".join(machine)
+            self._longest_end[sensor] = f"{when} ({whose})" if whose else when
+            self._longest_machine[sensor] = machine
+            self._longest_from[sensor] = own[row] - self._longest[sensor] + 1
 
     def _machine_numbers(self, batch: LogBatch) -> NDArray[np.int64]:
         """Every row's machine, by the number that it has over the whole log."""
@@ -154,6 +166,7 @@ class SensorWatch:
             width = self._last.shape[1]
             self._last = np.concatenate((self._last, np.full((new, width), np.nan)))
             self._run = np.concatenate((self._run, np.zeros((new, width), dtype=np.int64)))
+            self._seen = np.concatenate((self._seen, np.zeros(new, dtype=np.int64)))
         return np.array(own, dtype=np.int64)[batch.machine_codes]
 
     def _numbers_of(

@@ -33,6 +33,7 @@ class Course:
         high: The highest value, likewise.
         starts: The timestamp of each stretch's first row, as text.
         ends: That of its last row.
+        gaps: Whether a gap lies before one of its rows.
     """
 
     machine: MachineId
@@ -42,6 +43,7 @@ class Course:
     high: FloatArray
     starts: tuple[str, ...]
     ends: tuple[str, ...]
+    gaps: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of stretches."""
@@ -81,9 +83,15 @@ class Sketch:
                 slots = self._machines[machine] = _Slots(self._stretches, self._n_sensors)
             slots.take(batch, places, self._kind)
 
-    def courses(self) -> tuple[Course, ...]:
-        """What the rows came to; the log has ended."""
-        return tuple(slots.course(machine) for machine, slots in self._machines.items())
+    def courses(self, longest_step: float = np.inf) -> tuple[Course, ...]:
+        """What the rows came to; the log has ended.
+
+        Args:
+            longest_step: In units of the clock; a longer one is a gap.
+        """
+        return tuple(
+            slots.course(machine, longest_step) for machine, slots in self._machines.items()
+        )
 
 
 class _Slots:
@@ -97,6 +105,8 @@ class _Slots:
         self._sum = np.zeros(shape)
         self._low = np.full(shape, np.nan)
         self._high = np.full(shape, np.nan)
+        self._step = np.full(stretches, -np.inf)  # the longest to one of its rows
+        self._last: int | float | None = None  # time of the last row
         self._starts = [""] * stretches
         self._ends = [""] * stretches
 
@@ -107,7 +117,11 @@ class _Slots:
         slots = (self._seen + np.arange(len(places))) // self._width
         present, first = np.unique(slots, return_index=True)
         last = np.append(first[1:], len(places)) - 1
-        values = batch.values[places]
+        values, time = batch.values[places], batch.time[places]
+        steps = np.diff(time, prepend=time[0] if self._last is None else self._last)
+        self._last = time[-1].item()
+        longest = np.maximum.reduceat(steps, first)
+        self._step[present] = np.maximum(self._step[present], longest)
         known = ~np.isnan(values)
         with np.errstate(over="ignore", invalid="ignore"):
             self._known[present] += np.add.reduceat(known.astype(np.int64), first, axis=0)
@@ -132,6 +146,7 @@ class _Slots:
             return new
 
         with np.errstate(over="ignore", invalid="ignore"):
+            self._step = joined(np.maximum, self._step, -np.inf)
             self._known = joined(np.add, self._known, 0)
             self._sum = joined(np.add, self._sum, 0.0)
             self._low = joined(np.fmin, self._low, np.nan)
@@ -143,7 +158,7 @@ class _Slots:
         self._ends = ends + [""] * half
         self._width *= 2
 
-    def course(self, machine: MachineId) -> Course:
+    def course(self, machine: MachineId, longest_step: float) -> Course:
         """The stretches that have rows."""
         n = -(-self._seen // self._width)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -156,4 +171,5 @@ class _Slots:
             high=self._high[:n],
             starts=tuple(self._starts[:n]),
             ends=tuple(self._ends[:n]),
+            gaps=self._step[:n] > longest_step,
         )

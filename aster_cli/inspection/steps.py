@@ -51,6 +51,7 @@ class Steps:
     Attributes:
         period: The median step; None where there is no step.
         period_steps: The steps that it is the median of: the log's first.
+        longest_step: A longer one is a gap; infinite where there is no period.
         total: Steps forward in all.
         gaps: Steps longer than `max_gap` periods.
         irregular: Steps more than 1 % off the period.
@@ -59,6 +60,7 @@ class Steps:
 
     period: float | None
     period_steps: int
+    longest_step: float
     total: int
     gaps: int
     falls: int
@@ -144,6 +146,7 @@ class StepWatch:
         return Steps(
             period=period,
             period_steps=self._total if exact else min(self._total, MEDIAN_STEPS),
+            longest_step=np.inf if period is None else self._longest_step(period),
             total=self._total,
             gaps=self._gaps,
             falls=self._falls,
@@ -238,4 +241,7 @@ class StepWatch:
         self._uneven += int(((off > _UNEVEN * period) & ~self._is_gap(steps, period)).sum())
 
     def _is_gap(self, steps: FloatArray, period: float) -> NDArray[np.bool_]:
-        return np.asarray(steps > self._max_gap * period * (1.0 + _TOLERANCE))
+        return np.asarray(steps > self._longest_step(period))
+
+    def _longest_step(self, period: float) -> float:
+        return self._max_gap * period * (1.0 + _TOLERANCE)

@@ -78,6 +78,8 @@ class SensorReport(msgspec.Struct, frozen=True, kw_only=True):
     max: float | None
     std: float | None  # with n - 1 degrees of freedom
     longest_still: int  # rows of the longest run of one and the same value, within a machine
+    still_machine: MachineId  # whose it is
+    still_from: int  # its first row: of the machine's own, from 0
     findings: tuple[Finding, ...]
     sparkline: Sparkline  # means
 

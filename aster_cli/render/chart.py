@@ -16,7 +16,6 @@ from aster_cli.results import FloatArray
 _BRAILLE = 0x2800
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # by row and column
 _ASCII = " .-:'!!|"  # by whether the lowest third, the middle and the highest have a dot
-_MARK = "^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Chart:
         high: The same.
         start: What stands under the first stretch.
         end: What stands under the last one.
-        marked: Stretches to point at.
+        marks: Stretches to point at, by the character that does; the first goes before the others.
         height: Lines of the band.
     """
 
@@ -36,7 +35,7 @@ class Chart:
     high: FloatArray
     start: str
     end: str
-    marked: NDArray[np.bool_]
+    marks: dict[str, NDArray[np.bool_]]
     height: int = 10
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Rendered:
@@ -55,10 +54,11 @@ class Chart:
         for number, line in enumerate(spelled):
             label = labels.get(number, "").rjust(margin)
             yield Text.assemble((label, QUIET), "  ", line.rstrip() or "")
-        marks = _fitted(self.marked, width)
-        if marks.any():
-            row = "".join(_MARK if mark else " " for mark in marks)
-            yield Text(" " * (margin + 2) + row.rstrip(), style=WARNING)
+        row = np.full(width, " ")
+        for mark, marked in reversed(self.marks.items()):
+            row[_fitted(marked, width)] = mark
+        if (row != " ").any():
+            yield Text(" " * (margin + 2) + "".join(row).rstrip(), style=WARNING)
         ends = self.start + self.end.rjust(width - len(self.start))
         yield Text(" " * (margin + 2) + ends, style=QUIET, no_wrap=True, overflow="crop")
 

@@ -16,6 +16,9 @@ from aster_cli.render.text import alike, count, machine_name, moment, share, unt
 HEIGHT = 10
 """Lines of a chart."""
 
+SUSPECT, GAP, FROZEN = "^", "|", "="
+"""What stands under a stretch."""
+
 
 def sensor_charts(report: LogReport, courses: Sequence[Course]) -> RenderableType:
     """Every sensor of the report over every machine's rows.
@@ -28,37 +31,55 @@ def sensor_charts(report: LogReport, courses: Sequence[Course]) -> RenderableTyp
     parts: list[RenderableType] = [
         head(plain(report.name), [("rows", count(report.rows)), ("span", span)])
     ]
+    charts: list[Chart] = []
     for number, sensor in enumerate(report.sensors):
         for course in courses:
             whose = machine_name(course.machine) if report.id_cols else ""
-            chart = _chart(number, course, report.suspects)
+            chart = _chart(number, sensor, course, report.suspects)
+            charts.append(chart)
             parts.append(section(plain(sensor.name), chart, about=whose))
         if len(courses) < report.n_machines:
             rest = count(report.n_machines - len(courses), "machine")
             parts.append(Indented(Paragraph(f"… and {rest} more")))
         parts += _facts(sensor)
-    if report.suspects:
-        parts += ["", Text("^ unlike the rest of the log", style=WARNING)]
+    legend = {SUSPECT: "unlike the rest of the log", GAP: "a gap", FROZEN: "stands still"}
+    used = {mark for chart in charts for mark, marked in chart.marks.items() if marked.any()}
+    told = "   ".join(f"{mark} {what}" for mark, what in legend.items() if mark in used)
+    if told:
+        parts += ["", Text(told, style=WARNING)]
     return Group(*parts)
 
 
-def _chart(number: int, course: Course, suspects: Sequence[Suspect]) -> Chart:
+def _chart(number: int, sensor: SensorReport, course: Course, suspects: Sequence[Suspect]) -> Chart:
     return Chart(
         low=course.low[:, number],
         high=course.high[:, number],
         start=moment(course.starts[0]),
         end=moment(course.ends[-1]),
-        marked=_marked(course, suspects),
+        marks={
+            SUSPECT: _suspect(course, suspects),
+            GAP: course.gaps,
+            FROZEN: _frozen(course, sensor),
+        },
         height=HEIGHT,
     )
 
 
-def _marked(course: Course, suspects: Sequence[Suspect]) -> NDArray[np.bool_]:
+def _suspect(course: Course, suspects: Sequence[Suspect]) -> NDArray[np.bool_]:
     """The stretches that are suspect."""
     marked = np.zeros(len(course), dtype=bool)
     for suspect in suspects:
         if suspect.machine == course.machine:
             marked[course.starts.index(suspect.start) : course.ends.index(suspect.end) + 1] = True
+    return marked
+
+
+def _frozen(course: Course, sensor: SensorReport) -> NDArray[np.bool_]:
+    """The stretches of its longest standstill, if that is worth a word."""
+    marked = np.zeros(len(course), dtype=bool)
+    if sensor.still_machine == course.machine and "frozen" in {f.kind for f in sensor.findings}:
+        last = sensor.still_from + sensor.longest_still - 1
+        marked[sensor.still_from // course.rows : last // course.rows + 1] = True
     return marked
 
 

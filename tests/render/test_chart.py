@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
-from aster_cli.inspection import Course, Suspect
+from aster_cli.inspection import Course, Finding, Suspect
 from aster_cli.render.chart import Chart
 from aster_cli.render.sensors import sensor_charts
 from aster_cli.results import FloatArray
@@ -26,7 +26,7 @@ def drawn(low: FloatArray, high: FloatArray, width: int = 80, *, ascii_only: boo
     """The lines of a chart; a mark stands under the stretches that rise above 90."""
     stream = Ascii() if ascii_only else io.StringIO()
     console = Console(file=stream, width=width, color_system=None)
-    console.print(Chart(low, high, "start", "end", high > 90, height=6))
+    console.print(Chart(low, high, "start", "end", {"^": high > 90}, height=6))
     return stream.getvalue()
 
 
@@ -93,7 +93,8 @@ def test_sensors_of_two_machines(show: Show, snapshot: SnapshotAssertion) -> Non
     times = tuple(f"2025-03-19 {row // 60:02}:{row % 60:02}:00" for row in rows)
 
     def course(machine: str, values: FloatArray) -> Course:
-        return Course((machine,), 1, values, values, values, times, times)
+        gaps = rows == 150
+        return Course((machine,), 1, values, values, values, times, times, gaps)
 
     suspect = Suspect(
         machine=("P1",),
@@ -103,6 +104,13 @@ def test_sensors_of_two_machines(show: Show, snapshot: SnapshotAssertion) -> Non
         sensors=(SENSOR.name,),
         times=4.0,
     )
-    report = msgspec.structs.replace(log_of(SENSOR), suspects=(suspect,))
+    frozen = msgspec.structs.replace(
+        SENSOR,
+        longest_still=20,
+        still_machine=("P2",),
+        still_from=30,
+        findings=(Finding("frozen", "stands at 40.1 for 20 rows until 2025-03-19 00:49 (P2)"),),
+    )
+    report = msgspec.structs.replace(log_of(frozen), suspects=(suspect,))
     shown = sensor_charts(report, [course("P1", wave), course("P2", wave[::-1])])
     same_at_all_widths(shown, show, snapshot)

@@ -47,6 +47,8 @@ SENSOR = SensorReport(
     max=49.2,
     std=3.73,
     longest_still=4,
+    still_machine=("P1",),
+    still_from=0,
     findings=(),
     sparkline=tuple(float(i % 12) for i in range(60)),
 )
