@@ -3,6 +3,8 @@
 What only one of them needs is imported when it is one: a glance should not wait for the others.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +16,7 @@ from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import Journal, show_json
 from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
-from aster_cli.errors import UsageError
+from aster_cli.errors import DataError, UsageError
 from aster_cli.logs import is_scores_file, open_log, open_writer, require_apart
 from aster_cli.logs.dataset import parts_of
 from aster_cli.logs.stores import is_url
@@ -102,7 +104,9 @@ def inspect(
         )
         time = TimeConfig(sort=sort)
         writer = None if incidents is None else open_writer(str(incidents))
-        with open_log(paths, columns, time, input_format=input_format) as log:
+        with _naming("--sensor" if sensor else "--sensors"):
+            log = open_log(paths, columns, time, input_format=input_format)
+        with log:
             require_other(None if incidents is None else str(incidents), log, "--incidents")
             if incidents is not None:
                 require_apart(log.schema.id_cols)
@@ -127,6 +131,16 @@ def inspect(
     else:
         shown.print(view)
     journal.summary("inspect", kind=kind.removeprefix("a "))
+
+
+@contextmanager
+def _naming(flag: str) -> Iterator[None]:
+    """Have errors about sensors name the flag that was given."""
+    try:
+        yield
+    except DataError as error:
+        what, hint = (text and text.replace("--sensors", flag) for text in (error.what, error.hint))
+        raise DataError(what or "", where=error.where, hint=hint) from error
 
 
 def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:

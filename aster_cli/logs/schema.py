@@ -66,7 +66,7 @@ def infer_schema(
             times throughout.
     """
     for pattern in config.exclude_cols:
-        _require_match(pattern, head.columns, head, "--exclude-cols", where)
+        _require_match(pattern, head.columns, head.columns, "--exclude-cols", where)
     ids = id_columns(head, config, where, path_ids)
     label = label_column(head, config)
     roles = dict.fromkeys(ids, "an id column")
@@ -251,8 +251,11 @@ def _find_sensors(
             left_out.setdefault("further clocks", []).append(name)
         else:
             sensors.append(name)
+    measured = [
+        name for name, dtype in head.schema.items() if name not in roles and is_measured(dtype)
+    ]
     for pattern in config.sensors:
-        _require_match(pattern, sensors, head, "--sensors", where)
+        _require_match(pattern, sensors, measured or head.columns, "--sensors", where)
     if not sensors:
         raise DataError(f"no usable sensor among {listed(head.columns)}", where=where)
     return tuple(sensors), [f"left out, {why}: {listed(names)}" for why, names in left_out.items()]
@@ -276,10 +279,10 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _require_match(
-    pattern: str, names: Iterable[str], head: pl.DataFrame, option: str, where: str
+    pattern: str, names: Iterable[str], known: Iterable[str], option: str, where: str
 ) -> None:
     if not any(_matches(name, (pattern,)) for name in names):
-        hint = _nearest(pattern, [name for name in head.columns if name != pattern])
+        hint = _nearest(pattern, [name for name in known if name != pattern])
         raise DataError(f"{option} {pattern!r} matches no usable column", where=where, hint=hint)
 
 
@@ -289,5 +292,8 @@ def _require_column(name: str, names: Collection[str], option: str, where: str) 
 
 
 def _nearest(name: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else f"its columns are {listed(names)}"
+    near = [known for known in names if name.lower() in known.lower()]
+    near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = near or difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    either = " or ".join(map(repr, near[:3]))
+    return f"did you mean {either}?" if near else f"there are {listed(names)}"

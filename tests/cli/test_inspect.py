@@ -190,5 +190,11 @@ def test_a_sensor_is_plotted_and_no_other(aster: Aster, save: Save) -> None:
 
 
 def test_a_sensor_that_is_none_is_refused(refused: Callable[..., str], save: Save) -> None:
-    """The nearest name helps after a typing error."""
-    assert "'s1'" in refused(3, "inspect", save(wave(300), "log.csv"), "--sensor", "s11")
+    """The flag is the one that was given, and the nearest names help after a typing error."""
+    log = save(wave(300).rename({"s1": "inlet_flow_m3h", "s2": "Flow_return"}), "log.csv")
+    told = refused(3, "inspect", log, "--sensor", "flow")
+    assert "--sensor 'flow' matches" in told
+    assert "did you mean 'inlet_flow_m3h' or 'Flow_return'?" in told
+    assert "--sensors" not in told + refused(3, "inspect", log, "--sensor", "time")
+    assert "--sensors 'flow' matches" in refused(3, "inspect", log, "--sensors", "flow")
+    assert "'inlet_flow_m3h'" in refused(3, "inspect", log, "--sensor", "inlet_fowl")

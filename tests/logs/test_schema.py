@@ -154,7 +154,7 @@ def test_sensors_are_chosen_by_name_or_glob():
         ({"sensors": ("flo",)}, r"--sensors 'flo' matches no usable column; did you mean 'flow'\?"),
         (
             {"exclude_cols": ("z*",)},
-            r"--exclude-cols 'z\*' matches no usable column; its columns are",
+            r"--exclude-cols 'z\*' matches no usable column; there are",
         ),
         ({"sensors": ("state",)}, "'state' cannot be a sensor: it is String"),
         ({"sensors": ("label",)}, "'label' cannot be a sensor: it is the label"),
