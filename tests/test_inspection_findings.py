@@ -216,6 +216,15 @@ def test_a_column_that_leaks(
     assert report.suggestion == f"aster train log.parquet --exclude-cols {name}"
 
 
+def test_a_column_that_will_leak(tmp_path: Path) -> None:
+    """A normal log has no fault, and one machine's has one id: what is scored later has others."""
+    report = look(log_of(fault=np.zeros(ROWS), deviceid=np.full(ROWS, 7)), tmp_path)
+    kinds = [[finding.kind for finding in sensor.findings] for sensor in report.sensors]
+    assert kinds == [[], [], ["constant", "label"], ["constant", "id"]]
+    command = "aster train log.parquet --exclude-cols fault --exclude-cols deviceid"
+    assert report.suggestion == command
+
+
 def test_a_counter_that_starts_anew(tmp_path: Path) -> None:
     """Operating hours fall when a device is replaced, and are a counter all the same."""
     hours = np.concatenate((np.arange(1500.0), np.arange(500.0)))

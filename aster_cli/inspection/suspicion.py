@@ -74,8 +74,7 @@ def suspect(numbers: Numbers) -> tuple[Finding, ...]:
         found.append(Finding("mostly missing", f"{_percent(missing)} of its cells are missing"))
     if numbers.low == numbers.high:
         constant = Finding("constant", f"{numbers.low:g} in every row")
-        roles = find_roles(numbers.name, np.array([numbers.low]))
-        return (*found, constant, *(role for role in roles if role.kind == "label"))
+        return (*found, constant, *find_roles(numbers.name, np.array([numbers.low])))
     if numbers.twin != numbers.name:
         found.append(Finding("duplicate", f"equals {numbers.twin!r} in every row"))
     elif numbers.alike is not None:
