@@ -22,7 +22,7 @@ _SIDE = 5  # stretches on either side of a step that tell how high it is
 _LEAST_RATIO = 1.5  # kilometres and miles are 1.6
 _NEAR = 1.25  # how far its estimates may be apart
 _SPREAD = 1.6  # how far the spread's ratio is from that of the units, at most
-_PAD = 0.5  # how far one part may leave the range of the other, in widths of it
+_PAD = 1.0  # how far one part may leave the range of the other, in widths of it
 _INSIDE = 0.95  # of the shorter part, at least
 
 
