@@ -10,6 +10,7 @@ AsterError                  70  never raised itself; the command line catches th
 ├── DataError                3  the log was read, but it does not fit the task
 │   └── SchemaMismatchError  3  the log does not fit the model; names both sides
 ├── ModelDirectoryError      4  a model directory is missing, newer, truncated or altered
+├── LostProcessError         2  another process of a training that several share is not there
 ├── NoRowsError              5  nothing to score, only where that is to fail
 └── BusyError               75  another run holds the lock
 
@@ -88,6 +89,12 @@ class ModelDirectoryError(AsterError):
     """A model directory is missing, written by a newer version, truncated or altered."""
 
     exit_code = 4
+
+
+class LostProcessError(AsterError):
+    """Another process of a training that several share is not there any more."""
+
+    exit_code = 2
 
 
 class NoRowsError(AsterError):

@@ -33,6 +33,7 @@ from aster_cli.config import DetectorConfig
 from aster_cli.defaults import training_steps
 from aster_cli.errors import DataError, UsageError
 from aster_cli.logs.schema import listed
+from aster_cli.model import ranks
 from aster_cli.model.device import batch_windows, find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
@@ -142,6 +143,7 @@ def fit_detector(
                 "configuration": msgspec.to_builtins(config),
                 "scoring": msgspec.to_builtins(scoring),
                 "device": str(device),
+                "processes": ranks.count(),
                 "versions": versions(),
             }
         )
@@ -154,7 +156,7 @@ def fit_detector(
         limit: TimeLimit,
     ) -> Trained:
         schedule = _schedule(phase, config, len(windows))
-        since = None if partial is None else partial.read(phase)
+        since = ranks.from_first(None if partial is None else partial.read(phase))
         own = [] if since is None else [EpochRecord(**record) for record in since["epochs"]]
         position = None if since is None else since["position"]
         for result, snapshot in train(
@@ -194,6 +196,7 @@ def fit_detector(
             epochs,
             (
                 *log.notes,
+                *_shared_out(),
                 *_short_memory(config.training.batch_size, epochs, device),
                 *_short_time(cut_short),
             ),
@@ -355,6 +358,12 @@ def _schedule(phase: str, config: DetectorConfig, n_windows: int) -> Schedule:
         reversal_from=1.0 if again else 0.0,
         seed=config.training.seed,
     )
+
+
+def _shared_out() -> list[str]:
+    """Say that several processes have trained, if they have."""
+    count = ranks.count()
+    return [f"{count} processes shared out the windows of every step"] if count > 1 else []
 
 
 def _short_memory(batch: int, epochs: list[EpochRecord], device: torch.device) -> list[str]:

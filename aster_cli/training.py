@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aster_cli.errors import UsageError
+from aster_cli.model import ranks
 from aster_cli.model.aster import AsterNetwork
 from aster_cli.model.device import halved, to_device
 from aster_cli.model.gradient_reversal import reversal_schedule
@@ -76,7 +77,9 @@ def train(
         limit: When it is over training ends, within an epoch too; one step is always made.
 
     Raises:
-        UsageError: A loss is not a finite number, or the device has no memory for a window.
+        UsageError: A loss is not a finite number, the device has no memory for a window, or several
+            processes cannot share out a batch.
+        LostProcessError: One of several is not there any more.
     """
     torch.manual_seed(schedule.seed)
     draw = np.random.default_rng(schedule.seed)
@@ -121,43 +124,50 @@ def train(
         )
         return found
 
+    ranks.level(trained.values())
+    own = ranks.own_part(schedule.batch_size)
     blocks = [Block(block.inside, block.others.to(device)) for block in normal.blocks(windows)]
     ends = np.linspace(0, schedule.steps, min(EPOCHS, schedule.steps) + 1).round().astype(int)[1:]
     for epoch, end in enumerate(ends.tolist()[done:], start=done + 1):
         if watched is not None and epoch - 1 - best_epoch >= PATIENCE:
             break
-        if step and limit.is_over():
+        if step and ranks.from_first(limit.is_over()):
             break
         network.train()
         sums: dict[str, float] = defaultdict(float)
         first = step
-        while step < end and not (step > first and limit.is_over()):
+        while step < end and not (step > first and ranks.from_first(limit.is_over())):
             progress = step / schedule.steps
             strength = reversal_schedule(
                 schedule.reversal_from + (1.0 - schedule.reversal_from) * progress,
                 schedule.reversal_strength,
             )
             inside, others = blocks[step % len(blocks)]
-            batch = to_device(windows.take(draw.choice(inside, schedule.batch_size)), device)
+            numbers = draw.choice(inside, schedule.batch_size)
+            batch = to_device(windows.take(numbers[own]), device)
             terms = None
             while terms is None:
                 optimiser.zero_grad()
                 try:
-                    terms = _learn(network, batch, others, strength, at_once)
+                    with ranks.with_part():
+                        terms = _learn(network, batch, others, strength, at_once)
                 except torch.OutOfMemoryError:
-                    at_once = halved(at_once, device)
+                    at_once = _fewer(at_once, device)
+            ranks.average_gradients(trained.values())
             torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
             optimiser.step()
             warming.step()
             step += 1
             for name, value in terms.items():
                 sums[name] += value
-        losses = {name: value / (step - first) for name, value in sums.items()}
+        means = {name: value / (step - first) for name, value in sums.items()}
+        losses = ranks.average_terms(means, device)
         _require_finite(losses)
         checked: dict[str, float] = {}
         separation = None
         if watched is not None:
-            checked, separation = examine(network, watched.to(device), normal, schedule.seed)
+            found = examine(network, watched.to(device), normal, schedule.seed)
+            checked, separation = ranks.from_first(found)
             elbo = checked["window_reconstruction"] + checked["hidden_reconstruction"]
             elbo += BETA * checked["kl"]
             if elbo < best_loss:
@@ -208,6 +218,21 @@ def examine(
     labels = np.concatenate((np.zeros(real.numel()), np.ones(len(false))))
     logits = torch.cat((real.flatten(), false)).cpu().numpy()
     return found, float(roc_auc_score(labels, logits))
+
+
+def _fewer(at_once: int, device: torch.device) -> int:
+    """Half as many windows at once; of several processes none can, for the others wait for it.
+
+    Raises:
+        UsageError: There is no memory for a window, or for the part of one of several processes.
+    """
+    if ranks.count() == 1:
+        return halved(at_once, device)
+    raise UsageError(
+        f"the memory of {device} does not hold a process's part of a step",
+        where="torchrun",
+        hint="start more processes, or free it",
+    )
 
 
 def _require_finite(terms: dict[str, float]) -> None:

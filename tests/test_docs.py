@@ -40,6 +40,7 @@ FOREIGN_FLAGS = {
     *("--every", "--minutes", "--only"),  # of benchmarks/reliability
     *("--full", "--together", "--train", "--score"),  # of benchmarks/reliability
     *("--runs", "--processes"),
+    *("--standalone", "--nproc-per-node", "--rdzv-endpoint"),  # of torchrun
 }
 # read where the cache and the real logs are, not by a flag
 FOREIGN_VARIABLES = {"ASTER_CACHE_DIR", "ASTER_TEST_DATA"}

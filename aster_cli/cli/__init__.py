@@ -11,6 +11,8 @@ import typer
 from aster_cli import __version__
 from aster_cli.cli.group import AsterGroup
 from aster_cli.cli.lazy import LazyCommand
+from aster_cli.cli.torchrun import processes
+from aster_cli.errors import UsageError
 
 app = typer.Typer(
     cls=AsterGroup,
@@ -29,12 +31,19 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Find anomalies in CSV and Parquet sensor logs, without labels and without rules."""
+    if processes() > 1 and context.invoked_subcommand != "train":
+        raise UsageError(
+            "each of its processes would do the same",
+            where=f"torchrun aster {context.invoked_subcommand}",
+            hint="torchrun is for `aster train`; call this without it",
+        )
 
 
 @app.command("train", cls=LazyCommand)

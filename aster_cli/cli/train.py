@@ -1,5 +1,6 @@
 """``aster train``: fit a detector on a mostly normal log."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from aster_cli.cli.backbone import ensure_backbone
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.durations import parse_period
 from aster_cli.cli.showing import Journal, show_json
+from aster_cli.cli.torchrun import is_first, processes
 from aster_cli.config import (
     DEFAULT_BACKBONE,
     AlertConfig,
@@ -96,7 +98,10 @@ def train(
 
     No labels are needed and none are used. Defaults are derived from the log.
     """
-    journal = Journal(log_format, no_color=no_color, quiet=quiet, json=json)
+    several, first = processes() > 1, is_first()
+    journal = Journal(log_format, no_color=no_color, quiet=quiet or not first, json=json)
+    if several:
+        _require_shareable(logs, per_id=per_id)
     if engine == "ray" and not per_id:
         raise UsageError(
             "shares out single machines' detectors", where="--engine ray", hint="give --per-id"
@@ -135,31 +140,40 @@ def train(
         target = output or Path(f"{log.name}.aster")
         require_free(target, force=force)
         journal.notes(log.notes)
-        ensure_backbone(backbone, journal.console)
+        if not several:  # else it is at hand, or all say how to get it
+            ensure_backbone(backbone, journal.console)
         partial = PartialTraining(target, resume=resume, force=force)
         if resume and not partial.exists:
             journal.notes([f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
         from aster_cli.fitting import in_turn
+        from aster_cli.model.device import find_device
+        from aster_cli.model.ranks import opened
         from aster_cli.render.training import machine_progress, training_progress
 
         trainings = in_turn
         if engine == "ray":
             from aster_cli.fleet import train_on_cluster as trainings
         try:
-            with partial.held(), training_progress(journal.console) as on_epoch:
+            with (
+                opened(find_device(device)) if several else nullcontext(),
+                partial.held() if first else nullcontext(),
+                training_progress(journal.console) as on_epoch,
+            ):
                 detector = Detector.fit(
                     log,
                     settings,
                     exclude=exclude,
                     on_epoch=on_epoch,
-                    partial=partial,
+                    partial=partial if first else None,
                     per_id=per_id,
                     on_machine=machine_progress(journal.console),
                     limit=limit,
                     trainings=trainings,
                 )
+                if not first:
+                    return
                 detector.save(target, force=force)
                 partial.remove()
         except KeyboardInterrupt:
@@ -185,6 +199,22 @@ def _limit(minutes: float) -> TimeLimit:
     if not minutes > 0:
         raise UsageError(f"{minutes:g} are no minutes", where="--max-minutes", hint="give more")
     return TimeLimit(60.0 * minutes)
+
+
+def _require_shareable(logs: list[str], *, per_id: bool) -> None:
+    """Refuse what several processes cannot do together."""
+    if per_id:
+        raise UsageError(
+            "torchrun's processes train one detector together",
+            where="--per-id",
+            hint="call it without torchrun; --engine ray shares out the machines",
+        )
+    if "-" in logs:
+        raise UsageError(
+            "standard input cannot be read by several processes",
+            where="torchrun",
+            hint="save it to a file",
+        )
 
 
 def _require_logs(paths: list[str]) -> None:

@@ -30,6 +30,7 @@ from aster_cli.model.encoder import LocalEncoder, PatchEmbedding
 from aster_cli.model.gradient_reversal import reverse_gradient
 from aster_cli.model.losses import LossTerms, kl_to_unit_gaussian, real_against_generated
 from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.ranks import averaged, drawn
 from aster_cli.model.vae import VaeEncoder, sample_posterior, sample_relaxed_prior
 
 RADII = (0.5, 10.0)
@@ -158,7 +159,7 @@ class AsterNetwork(nn.Module):
         share = displaced.float().mean(dim=1)
         norm = (normal.whitening(delta).square() / share).sqrt().view(-1, 1, 1)
         low, high = RADII
-        radius = low * (high / low) ** torch.rand(batch, 1, 1, device=hidden.device)
+        radius = low * (high / low) ** drawn(torch.rand, batch, 1, 1, device=hidden.device)
         return window + radius * delta / norm, displaced
 
     def compare(
@@ -194,14 +195,20 @@ class AsterNetwork(nn.Module):
     def track_spread(self, hidden: Float[Tensor, "batch n d"]) -> None:
         """Follow the root mean square deviation of h from its mean over the batch."""
         if self.training:
-            now = (hidden - hidden.mean(dim=0)).square().mean().sqrt().clamp_min(SMALLEST_SPREAD)
+            mean = averaged(hidden.mean(dim=0))
+            square = averaged((hidden - mean).square().mean())
+            now = square.sqrt().clamp_min(SMALLEST_SPREAD)
             self.spread.copy_(now if self.spread == 0 else 0.95 * self.spread + 0.05 * now)
 
 
 def random_segments(batch: int, n_tokens: int, device: torch.device) -> Bool[Tensor, "batch n"]:
     """One segment a window, of uniformly drawn length (1 to n tokens) and place."""
-    length = torch.randint(1, n_tokens + 1, (batch, 1), device=device)
-    start = (torch.rand(batch, 1, device=device) * (n_tokens - length + 1)).long()
+
+    def lengths(*size: int, device: torch.device) -> Tensor:
+        return torch.randint(1, n_tokens + 1, size, device=device)
+
+    length = drawn(lengths, batch, 1, device=device)
+    start = (drawn(torch.rand, batch, 1, device=device) * (n_tokens - length + 1)).long()
     token = torch.arange(n_tokens, device=device)
     return (token >= start) & (token < start + length)
 

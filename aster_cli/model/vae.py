@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from aster_cli.model.ranks import drawn, gathered
+
 
 class VaeEncoder(nn.Module):
     """Hidden state to mean and log-variance of the latent code (Kingma and Welling, 2014)."""
@@ -28,7 +30,8 @@ def sample_posterior(
     mean: Float[Tensor, "batch n z"], log_variance: Float[Tensor, "batch n z"]
 ) -> Float[Tensor, "batch n z"]:
     """Draw a latent code by the reparameterisation trick."""
-    return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+    noise = drawn(torch.randn, *mean.shape, device=mean.device)
+    return mean + torch.exp(0.5 * log_variance) * noise
 
 
 def sample_relaxed_prior(
@@ -39,11 +42,11 @@ def sample_relaxed_prior(
     Half of the windows start from another window's code, so that generated directions do not
     depend on the window that they displace; the width is drawn log-uniformly for each window.
     """
-    batch = mean.shape[0]
+    batch, device = len(mean), mean.device
     source = torch.where(
-        torch.rand(batch, 1, 1, device=mean.device) < 0.5,
+        drawn(torch.rand, batch, 1, 1, device=device) < 0.5,
         mean,
-        mean[torch.randperm(batch, device=mean.device)],
+        gathered(mean)[drawn(torch.randperm, batch, device=device)],
     )
-    relaxation = widest ** torch.rand(batch, 1, 1, device=mean.device)
-    return source + relaxation * torch.randn_like(mean)
+    relaxation = widest ** drawn(torch.rand, batch, 1, 1, device=device)
+    return source + relaxation * drawn(torch.randn, *mean.shape, device=device)
