@@ -23,10 +23,12 @@ from aster_cli.checkpoint import (
     OnEpoch,
     PartialTraining,
     Scoring,
+    SensorRange,
     TrainingRecord,
     is_model,
     read_card,
     save_model,
+    sensor_ranges,
     versions,
 )
 from aster_cli.config import DetectorConfig
@@ -184,6 +186,7 @@ def fit_detector(
     whole = NormalWindows.fit(parts.everything, states).to(device)
     none = parts.everything.none()
     trained = run("refit", parts.everything, whole, none, limit.part(REFIT_SHARE))
+    reference = reference_table(series, schema.log.sensors)
     return Checkpoint(
         config=config,
         schema=schema,
@@ -200,8 +203,9 @@ def fit_detector(
                 *_short_memory(config.training.batch_size, epochs, device),
                 *_short_time(cut_short),
             ),
+            sensor_ranges(reference, schema.log.sensors),
         ),
-        reference=reference_table(series, schema.log.sensors),
+        reference=reference,
         scaling=scaling,
         calibration=calibration,
         bands=NormalBands.fit((held_out.residuals, blocks.residuals)),
@@ -392,6 +396,7 @@ def _record(
     calibration: Calibration,
     epochs: list[EpochRecord],
     notes: tuple[str, ...],
+    ranges: tuple[SensorRange, ...],
 ) -> TrainingRecord:
     """What training saw and how it went."""
     return TrainingRecord(
@@ -416,4 +421,5 @@ def _record(
             for machine, table in calibration.machines.items()
         ),
         excluded_rows=excluded,
+        ranges=ranges,
     )

@@ -134,13 +134,13 @@ class DetectorJudges(Judges):
         if self._detectors is None or machine not in self._detectors:
             return self._pooled_measures
         if machine not in self._measures:
-            card, scaling, calibration, bands = read_measures(self._detectors, machine)
+            card, reference, scaling, calibration, bands = read_measures(self._detectors, machine)
             if card.schema.log.sensors != self._sensors:
                 raise ModelDirectoryError(
                     "has other sensors than the whole model",
                     where=str(self._detectors.path(machine)),
                 )
-            ranges = SensorRanges(card.reference, self._sensors, scaling)
+            ranges = SensorRanges(reference, self._sensors, scaling)
             self._measures[machine] = _Measures(scaling, calibration, ranges, bands)
         return self._measures[machine]
 

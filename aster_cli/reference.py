@@ -27,16 +27,6 @@ REFERENCE_COLUMNS = ("machine", "sensor", "rows", "missing", "longest_run", "per
 Counts = NDArray[np.int64]
 
 
-def known_percentiles(reference: pl.DataFrame) -> dict[str, list[list[float]]]:
-    """By sensor: the percentiles of every machine that has some; see `reference_table`."""
-    known: dict[str, list[list[float]]] = {}
-    for sensor, percentiles in reference.select("sensor", "percentiles").iter_rows():
-        own = known.setdefault(sensor, [])
-        if percentiles is not None:
-            own.append(percentiles)
-    return known
-
-
 class SensorReference:
     """One sensor of one machine in training.
 

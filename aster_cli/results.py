@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-MachineId = tuple[str, ...]
-"""The id columns' values as text; ``()`` where a log has one machine only."""
+from aster_cli.schema import MachineId as MachineId
 
 Status = Literal["ok", "provisional", "gap", "missing", "short"]
 

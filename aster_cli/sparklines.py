@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
-
 LEVELS = "▁▂▃▄▅▆▇█"
 MISSING = "·"
 
@@ -29,7 +27,7 @@ def fit(series: Sequence[float | None], width: int, join: Join) -> list[float | 
             value may vanish.
     """
     n = min(width, len(series))
-    edges = np.linspace(0, len(series), n + 1).round().astype(int).tolist()
+    edges = [round(len(series) * place / max(n, 1)) for place in range(n + 1)]
     parts = [
         [value for value in series[start:stop] if value is not None]
         for start, stop in pairwise(edges)

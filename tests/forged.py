@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from safetensors.numpy import load_file, save_file
 
+from aster_cli.card.encoding import digests_of, identity_of, seal_of
 from aster_cli.checkpoint import Arrays, Manifest
-from aster_cli.checkpoint.encoding import digests_of, identity_of, seal_of
 
 
 def sealed(model: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
+from aster_cli.card.encoding import IDENTITY
 from aster_cli.checkpoint import (
     Checkpoint,
     PartialTraining,
@@ -22,9 +23,9 @@ from aster_cli.checkpoint import (
     save_model,
     writing,
 )
-from aster_cli.checkpoint.encoding import IDENTITY
 from aster_cli.config import AlertConfig, DetectorConfig
 from aster_cli.errors import ModelDirectoryError, StorageError
+from tests.forged import forge_json
 from tests.tiny_detector import tiny_model, wave
 
 EVERY_FILE = {
@@ -110,6 +111,15 @@ def test_what_is_read_is_what_was_written(checkpoint: Checkpoint, tmp_path: Path
     first, second = contents(tmp_path / "first.aster"), contents(tmp_path / "second.aster")
     assert {name for name in first if first[name] != second[name]} <= {"manifest.json"}
     assert first.keys() == second.keys()
+
+
+def test_a_model_without_ranges_tells_the_same_of_its_sensors(model: Path, tmp_path: Path) -> None:
+    """Older models keep the table of percentiles only."""
+    older = Path(shutil.copytree(model, tmp_path / "older.aster"))
+    forge_json(older, "training.json", lambda training: training.pop("ranges"))
+    card = read_card(model)
+    assert [one.sensor for one in card.training.ranges] == list(card.schema.log.sensors)
+    assert read_card(older).training == card.training
 
 
 def test_config_toml_is_the_whole_configuration(model: Path, checkpoint: Checkpoint) -> None:

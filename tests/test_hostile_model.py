@@ -249,6 +249,12 @@ TABLES: dict[str, pl.DataFrame] = {
 }
 
 
+def test_ranges_of_other_sensors_are_refused(model: Path) -> None:
+    """The card would tell of sensors that the model does not have."""
+    forge_json(model, "training.json", lambda training: training["ranges"].pop())
+    assert "other sensors" in refused(model)
+
+
 @pytest.mark.parametrize("what", TABLES)
 @pytest.mark.parametrize("name", ["calibration.parquet", "reference.parquet"])
 def test_other_tables_are_refused(name: str, what: str, model: Path) -> None:

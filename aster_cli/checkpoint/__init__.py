@@ -4,23 +4,8 @@ It is written beside its target and renamed, so it is there whole or not at all.
 SHA-256 is in the manifest and checked when the file is read. Reading needs no torch.
 """
 
-from aster_cli.checkpoint.encoding import FORMAT
-from aster_cli.checkpoint.limits import hardness, limits
-from aster_cli.checkpoint.machines import MachineDetectors, folder_of, machine_of
-from aster_cli.checkpoint.partial import PartialTraining
-from aster_cli.checkpoint.reading import (
-    detectors_of,
-    is_model,
-    load_machine,
-    load_model,
-    read_calibration,
-    read_card,
-    read_measures,
-)
-from aster_cli.checkpoint.values import (
-    Adapter,
-    Arrays,
-    Checkpoint,
+from aster_cli.card import (
+    FORMAT,
     EpochRecord,
     MachineThreshold,
     Manifest,
@@ -28,8 +13,24 @@ from aster_cli.checkpoint.values import (
     ModelSchema,
     OnEpoch,
     Scoring,
+    SensorRange,
     TrainingRecord,
+    hardness,
+    is_model,
+    limits,
+    read_card,
 )
+from aster_cli.card.reference import sensor_ranges
+from aster_cli.checkpoint.machines import MachineDetectors, folder_of, machine_of
+from aster_cli.checkpoint.partial import PartialTraining
+from aster_cli.checkpoint.reading import (
+    detectors_of,
+    load_machine,
+    load_model,
+    read_calibration,
+    read_measures,
+)
+from aster_cli.checkpoint.values import Adapter, Arrays, Checkpoint
 from aster_cli.checkpoint.writing import identify, require_free, save_model, versions
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "OnEpoch",
     "PartialTraining",
     "Scoring",
+    "SensorRange",
     "TrainingRecord",
     "detectors_of",
     "folder_of",
@@ -61,5 +63,6 @@ __all__ = [
     "read_measures",
     "require_free",
     "save_model",
+    "sensor_ranges",
     "versions",
 ]

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from aster_cli.bands import Band
-from aster_cli.checkpoint.values import Adapter, Arrays, ModelSchema, Scoring, TrainingRecord
+from aster_cli.card.checking import require
+from aster_cli.checkpoint.values import Adapter, Arrays
 from aster_cli.config import ModelConfig
 from aster_cli.scaling import ScalingTable
 
-MOST_BATCH_WINDOWS, MOST_THREADS = 4096, 4096
 MOST_LAYERS, MOST_PARTS = 256, 1024
 """Of a language model; each is an object in memory before any weight is."""
 
@@ -32,83 +32,41 @@ _REACHING_OUT = (
 )
 """Parts of names in a transformers configuration whose values make it load something else."""
 
-LEVELS = 101
-"""Percentiles of a sensor in the reference."""
-
-
-def require_schema(schema: ModelSchema, model: ModelConfig, scoring: Scoring) -> None:
-    """The schema is possible, and its sizes are the configuration's."""
-    log = schema.log
-    _require(
-        len(set(log.sensors)) == len(log.sensors) > 0, "its sensors are none, or twice the same"
-    )
-    _require(
-        len(log.sensor_dtypes) == len(log.sensors), "its sensors and their dtypes are not as many"
-    )
-    _require((log.time_col is None) == (log.time_kind == "row"), "its time is none of a log's")
-    _require(log.seconds_per_unit is None or 0 < log.seconds_per_unit <= 1, "its clock has no unit")
-    _require(0 < schema.period < math.inf, "its period is none")
-    _require(1 <= schema.max_gap < math.inf, "its longest gap is none")
-    sizes = (schema.window_size, schema.stride)
-    _require(sizes == (model.window_size, model.stride), "its windows are not the configuration's")
-    _require(model.latent_width is not None, "the configuration leaves a width open")
-    _require(1 <= scoring.batch_windows <= MOST_BATCH_WINDOWS, "no batch has so many windows")
-    _require(1 <= scoring.threads <= MOST_THREADS, "no machine has so many threads")
-
-
-def require_training(training: TrainingRecord) -> None:
-    """There is something to tell of the training."""
-    _require(len(training.epochs) > 0, "it has no epoch")
-
-
-def require_reference(reference: pl.DataFrame, sensors: Iterable[str]) -> None:
-    """Every row is of a sensor, and has all percentiles, or none."""
-    listed = pl.List(pl.String), pl.List(pl.Float64)
-    kinds = (reference.schema["machine"], reference.schema["percentiles"])
-    _require(
-        kinds == listed and reference.null_count()["machine"][0] == 0, "its columns are others"
-    )
-    _require(set(reference["sensor"].to_list()) == set(sensors), "it has other sensors")
-    known = reference["percentiles"].drop_nulls()
-    numbers = known.explode() if len(known) else pl.Series([], dtype=pl.Float64)
-    _require(bool((known.list.len() == LEVELS).all()), "its percentiles are not 101")
-    _require(numbers.null_count() == 0 and bool(numbers.is_finite().all()), "it holds no numbers")
-
 
 def require_scaling(tables: Iterable[ScalingTable], n_sensors: int) -> None:
     """A centre, a scale and a knee for every sensor."""
     for table in tables:
         parts = [np.array(part) for part in (table.centre, table.scale, table.knee)]
-        _require(
+        require(
             all(part.shape == (n_sensors,) for part in parts), "it has not one for every sensor"
         )
-        _require(all(bool(np.isfinite(part).all()) for part in parts), "it holds no numbers")
-        _require(bool((parts[1] > 0).all() and (parts[2] > 0).all()), "a scale is not above zero")
+        require(all(bool(np.isfinite(part).all()) for part in parts), "it holds no numbers")
+        require(bool((parts[1] > 0).all() and (parts[2] > 0).all()), "a scale is not above zero")
 
 
 def require_bands(bands: Iterable[Band], n_sensors: int) -> None:
     """A lowest and a highest residual for every sensor, and 0 between them."""
     for band in bands:
         low, high = np.array(band.low), np.array(band.high)
-        _require(low.shape == high.shape == (n_sensors,), "it has not one for every sensor")
-        _require(bool(np.isfinite([low, high]).all()), "it holds no numbers")
-        _require(bool((low <= 0).all() and (high >= 0).all()), "a band does not hold 0")
+        require(low.shape == high.shape == (n_sensors,), "it has not one for every sensor")
+        require(bool(np.isfinite([low, high]).all()), "it holds no numbers")
+        require(bool((low <= 0).all() and (high >= 0).all()), "a band does not hold 0")
 
 
 def require_readings(readings: dict[str, tuple[float, float]]) -> None:
     """A centre and a spread for each of `READINGS`."""
-    _require(set(readings) == READINGS, f"its readings are not {' and '.join(sorted(READINGS))}")
+    require(set(readings) == READINGS, f"its readings are not {' and '.join(sorted(READINGS))}")
     for centre, spread in readings.values():
-        _require(math.isfinite(centre) and 0 < spread < math.inf, "a reading has no spread")
+        require(math.isfinite(centre) and 0 < spread < math.inf, "a reading has no spread")
 
 
 def require_held_out(held_out: pl.DataFrame) -> None:
     """Scores of normal rows, some of them of no machine alone."""
     expected = {"machine": pl.List(pl.String), "score": pl.Float64}
-    _require(dict(held_out.schema) == expected, "its columns are others")
+    require(dict(held_out.schema) == expected, "its columns are others")
     scores = held_out["score"]
-    _require(scores.null_count() == 0 and bool(scores.is_finite().all()), "it holds no numbers")
-    _require(held_out["machine"].null_count() > 0, "it has no pooled scores")
+    require(scores.null_count() == 0 and bool(scores.is_finite().all()), "it holds no numbers")
+    require(held_out["machine"].null_count() > 0, "it has no pooled scores")
 
 
 def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None:
@@ -124,19 +82,19 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
         "normal.whitening.weight": (n_sensors,),
     }
     stored = len(weights.get("normal.windows", ()))
-    _require(stored > 0, "it has no stored windows")
+    require(stored > 0, "it has no stored windows")
     shapes |= {"normal.windows": (stored, size, n_sensors), "normal.remoteness": (stored,)}
     for name, shape in shapes.items():
-        _require(name in weights and weights[name].shape == shape, f"{name!r} has another shape")
+        require(name in weights and weights[name].shape == shape, f"{name!r} has another shape")
     require_numbers(weights, "float32")
-    _require(bool((weights["normal.remoteness"] > 0).all()), "a remoteness is not above zero")
+    require(bool((weights["normal.remoteness"] > 0).all()), "a remoteness is not above zero")
 
 
 def require_numbers(arrays: Arrays, dtype: str) -> None:
     """Finite numbers of one kind."""
     for name, array in arrays.items():
-        _require(array.dtype == dtype, f"{name!r} is {array.dtype}, not {dtype}")
-        _require(bool(np.isfinite(array).all()), f"{name!r} holds what is no number")
+        require(array.dtype == dtype, f"{name!r} is {array.dtype}, not {dtype}")
+        require(bool(np.isfinite(array).all()), f"{name!r} holds what is no number")
 
 
 def require_backbone(config: dict[str, Any], embedding_norm: float) -> None:
@@ -144,27 +102,27 @@ def require_backbone(config: dict[str, Any], embedding_norm: float) -> None:
 
     Nothing is said of its sizes here; see `aster_cli.assembly.require_fitting`.
     """
-    _require(isinstance(config.get("model_type"), str), "its language model has no type")
-    _require(config.get("vocab_size") == 1, "its language model has a vocabulary")
+    require(isinstance(config.get("model_type"), str), "its language model has no type")
+    require(config.get("vocab_size") == 1, "its language model has a vocabulary")
     for name, value in _named(config):
         reaches_out = any(part in name for part in _REACHING_OUT) and value not in (None, False)
-        _require(not reaches_out, f"{name!r} could lead out of the directory")
+        require(not reaches_out, f"{name!r} could lead out of the directory")
         if isinstance(value, int) and name in ("num_hidden_layers", "n_layer", "num_layers"):
-            _require(value <= MOST_LAYERS, "its language model has too many layers")
+            require(value <= MOST_LAYERS, "its language model has too many layers")
         if isinstance(value, int) and name.startswith("num_"):
-            _require(value <= MOST_PARTS, f"{name!r} is too large")
-    _require(0 < embedding_norm < math.inf, "its embeddings have no norm")
+            require(value <= MOST_PARTS, f"{name!r} is too large")
+    require(0 < embedding_norm < math.inf, "its embeddings have no norm")
 
 
 def require_adapter(adapter: Adapter, layers: Arrays) -> None:
     """Every update has the shape of the layer that it is for: a product of two thin matrices is large."""
     rank, alpha = adapter.config.get("r"), adapter.config.get("lora_alpha")
     transposed = adapter.config.get("fan_in_fan_out")
-    _require(isinstance(rank, int) and rank > 0, "its rank is none")
-    _require(isinstance(alpha, int | float) and math.isfinite(alpha), "its alpha is none")
+    require(isinstance(rank, int) and rank > 0, "its rank is none")
+    require(isinstance(alpha, int | float) and math.isfinite(alpha), "its alpha is none")
     for name in adapter.weights:
         layer, part, _ = name.removeprefix("base_model.model.").rpartition(".lora_")
-        _require(
+        require(
             bool(part) and name.endswith(("lora_A.weight", "lora_B.weight")), f"{name!r} is none"
         )
         pair = [adapter.weights.get(f"base_model.model.{layer}.lora_{p}.weight") for p in "AB"]
@@ -174,7 +132,7 @@ def require_adapter(adapter: Adapter, layers: Arrays) -> None:
             raise ValueError(f"{name!r} has no counterpart")
         shape = known.shape[::-1] if transposed else known.shape
         fits = down.ndim == up.ndim == 2 and (len(up), down.shape[1]) == shape
-        _require(fits and len(down) == up.shape[1] == rank, f"{name!r} has another shape")
+        require(fits and len(down) == up.shape[1] == rank, f"{name!r} has another shape")
     require_numbers(adapter.weights, "float32")
 
 
@@ -184,8 +142,3 @@ def _named(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, value
         if isinstance(value, dict):
             yield from _named(value)
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)

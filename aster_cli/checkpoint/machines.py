@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from string import ascii_lowercase, digits
 from urllib.parse import unquote
 
-from aster_cli.results import MachineId
+from aster_cli.schema import MachineId
 
 FOLDER = "detectors"
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from aster_cli.checkpoint.encoding import pretty
+from aster_cli.card.encoding import pretty
 from aster_cli.checkpoint.machines import FOLDER, folder_of
 from aster_cli.checkpoint.writing import clear_traces, place_of
 from aster_cli.confined import read_inside

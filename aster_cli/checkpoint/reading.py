@@ -3,11 +3,8 @@
 It may come from anyone: see `aster_cli.confined` and `aster_cli.checkpoint.checking`.
 """
 
-import hashlib
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -15,67 +12,19 @@ import polars as pl
 from aster_cli.backbones import Backbone
 from aster_cli.bands import NormalBands
 from aster_cli.calibration import Calibration, ScoreTable
+from aster_cli.card.encoding import MANIFEST
+from aster_cli.card.reading import altered, parse_json, read_card, read_file, read_manifest
+from aster_cli.card.reference import read_reference
+from aster_cli.card.values import ModelCard
 from aster_cli.checkpoint import checking
-from aster_cli.checkpoint.encoding import (
-    FORMAT,
-    MANIFEST,
-    Bands,
-    Scales,
-    identity_of,
-    seal_of,
-)
 from aster_cli.checkpoint.machines import FOLDER, MachineDetectors
-from aster_cli.checkpoint.values import (
-    Adapter,
-    Arrays,
-    Checkpoint,
-    Manifest,
-    ModelCard,
-    ModelSchema,
-    TrainingRecord,
-)
-from aster_cli.config import DetectorConfig
-from aster_cli.confined import is_inside, read_inside, require_folder
-from aster_cli.errors import AsterError, ModelDirectoryError
+from aster_cli.checkpoint.tables import Bands, Scales
+from aster_cli.checkpoint.values import Adapter, Arrays, Checkpoint
+from aster_cli.confined import require_folder
+from aster_cli.errors import ModelDirectoryError
 from aster_cli.logs.kept import parquet_table
-from aster_cli.reference import REFERENCE_COLUMNS
 from aster_cli.results import MachineId
 from aster_cli.scaling import SensorScaling
-
-T = TypeVar("T")
-
-LARGEST = {".safetensors": 1 << 32, ".parquet": 1 << 30}
-LARGEST_TEXT = 1 << 26
-"""Bytes of a file; one with more is not read."""
-
-
-def is_model(path: Path) -> bool:
-    """Whether `path` looks like a model directory."""
-    return (path / MANIFEST).is_file()
-
-
-def read_card(path: Path) -> ModelCard:
-    """Read what a model directory says of itself; no weights, no torch.
-
-    Raises:
-        ModelDirectoryError: It is missing, of another format, truncated or altered.
-    """
-    manifest = _read_manifest(path)
-    config = _read(path, manifest, "config.toml", lambda data: _toml(data, DetectorConfig))
-
-    def schema_of(data: bytes) -> ModelSchema:
-        schema = _json(data, ModelSchema)
-        checking.require_schema(schema, config.model, manifest.scoring)
-        return schema
-
-    schema = _read(path, manifest, "schema.json", schema_of)
-    return ModelCard(
-        manifest,
-        config,
-        schema,
-        _read(path, manifest, "training.json", _training),
-        _read(path, manifest, "reference.parquet", lambda data: _reference(data, schema)),
-    )
 
 
 def load_model(path: Path) -> tuple[Checkpoint, str]:
@@ -94,32 +43,34 @@ def load_model(path: Path) -> tuple[Checkpoint, str]:
         checking.require_windows(weights, card.config.model, n_sensors)
         return weights
 
-    _read(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
+    read_file(path, manifest, "README.md", bytes)  # decides nothing, but altered is altered
     backbone = adapter = None
     if "backbone.json" in manifest.files:
-        described = _read(path, manifest, "backbone.json", _described)
+        described = read_file(path, manifest, "backbone.json", _described)
         backbone = Backbone(
             name=manifest.backbone,
             config=described.config,
             embedding_norm=described.embedding_norm,
-            weights=_read(path, manifest, "backbone.safetensors", _layers),
+            weights=read_file(path, manifest, "backbone.safetensors", _layers),
         )
     if "adapter/adapter_config.json" in manifest.files:
         adapter = Adapter(
-            _read(path, manifest, "adapter/adapter_config.json", lambda data: _json(data, dict)),
-            _read(path, manifest, "adapter/adapter_model.safetensors", _arrays),
+            read_file(
+                path, manifest, "adapter/adapter_config.json", lambda data: parse_json(data, dict)
+            ),
+            read_file(path, manifest, "adapter/adapter_model.safetensors", _arrays),
         )
     return Checkpoint(
         config=card.config,
         schema=card.schema,
         training=card.training,
-        reference=card.reference,
+        reference=read_reference(path, manifest, card.schema),
         scaling=_read_scaling(path, card),
         calibration=_read_calibration(path, card),
         bands=_read_bands(path, card),
         backbone=backbone,
         adapter=adapter,
-        weights=_read(path, manifest, "weights.safetensors", own_weights),
+        weights=read_file(path, manifest, "weights.safetensors", own_weights),
         scoring=manifest.scoring,
         log_name=manifest.log,
         fingerprint=manifest.fingerprint,
@@ -137,13 +88,13 @@ def read_calibration(path: Path, card: ModelCard) -> Calibration:
     calibration, detectors = _read_calibration(path, card), detectors_of(path)
     if detectors is None:
         return calibration
-    own = {machine: read_measures(detectors, machine)[2].pooled for machine in detectors}
+    own = {machine: read_measures(detectors, machine)[3].pooled for machine in detectors}
     return Calibration(calibration.readings, calibration.pooled, calibration.machines | own)
 
 
 def _read_calibration(path: Path, card: ModelCard) -> Calibration:
     scales = _read_scales(path, card)
-    held_out = _read(path, card.manifest, "calibration.parquet", _held_out)
+    held_out = read_file(path, card.manifest, "calibration.parquet", _held_out)
     budget = card.config.alert.alert_budget
     tables: dict[MachineId | None, ScoreTable] = {}
     for (machine,), rows in held_out.group_by("machine", maintain_order=True):
@@ -160,13 +111,13 @@ def detectors_of(path: Path) -> MachineDetectors | None:
     Raises:
         ModelDirectoryError: Its manifest cannot be read, or lists something else.
     """
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     if not manifest.detectors:
         return None
     try:
         return MachineDetectors.listed(path / FOLDER, manifest.detectors)
     except ValueError as error:
-        raise _altered(path / MANIFEST, str(error)) from error
+        raise altered(path / MANIFEST, str(error)) from error
 
 
 def load_machine(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
@@ -183,8 +134,8 @@ def load_machine(detectors: MachineDetectors, machine: MachineId) -> Checkpoint:
 
 def read_measures(
     detectors: MachineDetectors, machine: MachineId
-) -> tuple[ModelCard, SensorScaling, Calibration, NormalBands]:
-    """What a single machine's detector says of itself, how it scales, and what is normal to it.
+) -> tuple[ModelCard, pl.DataFrame, SensorScaling, Calibration, NormalBands]:
+    """What a single machine's detector says of itself, its reference, scaling, and what is normal to it.
 
     No weights, no torch.
 
@@ -195,13 +146,13 @@ def read_measures(
     card = read_card(path)
     _require_listed(detectors, machine, card.manifest.model_id)
     measures = _read_scaling(path, card), _read_calibration(path, card), _read_bands(path, card)
-    return card, *measures
+    return card, read_reference(path, card.manifest, card.schema), *measures
 
 
 def _require_listed(detectors: MachineDetectors, machine: MachineId, model_id: str) -> None:
     if model_id != detectors.models[machine]:
         path = detectors.path(machine)
-        raise _altered(path / MANIFEST, f"it is model {model_id}, another than the whole one lists")
+        raise altered(path / MANIFEST, f"it is model {model_id}, another than the whole one lists")
 
 
 def _require_inside(detectors: MachineDetectors, machine: MachineId) -> Path:
@@ -226,7 +177,7 @@ def _read_scaling(path: Path, card: ModelCard) -> SensorScaling:
 
 def _read_scales(path: Path, card: ModelCard) -> Scales:
     def scales_of(data: bytes) -> Scales:
-        scales = _json(data, Scales)
+        scales = parse_json(data, Scales)
         if [entry.machine for entry in scales.sensors].count(None) != 1:
             raise ValueError("it has no pooled scaling, or several")
         tables = [entry.table for entry in scales.sensors]
@@ -234,109 +185,21 @@ def _read_scales(path: Path, card: ModelCard) -> Scales:
         checking.require_readings({n: (s.centre, s.spread) for n, s in scales.readings.items()})
         return scales
 
-    return _read(path, card.manifest, "scaling.json", scales_of)
+    return read_file(path, card.manifest, "scaling.json", scales_of)
 
 
 def _read_bands(path: Path, card: ModelCard) -> NormalBands:
     def bands_of(data: bytes) -> Bands:
-        found = _json(data, Bands)
+        found = parse_json(data, Bands)
         if [one.machine for one in found.bands].count(None) != 1:
             raise ValueError("it has no pooled band, or several")
         checking.require_bands([one.band for one in found.bands], len(card.schema.log.sensors))
         return found
 
-    bands = _read(path, card.manifest, "bands.json", bands_of).bands
+    bands = read_file(path, card.manifest, "bands.json", bands_of).bands
     machines = {one.machine: one.band for one in bands if one.machine is not None}
     pooled = next(one.band for one in bands if one.machine is None)
     return NormalBands(pooled, machines)
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        exists, looks_right = path.exists(), is_model(path)
-    except OSError as error:
-        raise ModelDirectoryError(
-            f"cannot be read ({error.strerror})", where=str(path), hint="check its permissions"
-        ) from error
-    if not exists:
-        raise ModelDirectoryError(
-            "there is no such model", where=str(path), hint="`aster train` makes one"
-        )
-    if not looks_right:
-        raise ModelDirectoryError(
-            "is no model directory (it has no manifest.json)", where=str(path)
-        )
-    where = str(path / MANIFEST)
-    try:
-        data = read_inside(path, MANIFEST, LARGEST_TEXT)
-        found = json.loads(data).get("format")
-    except OSError as error:
-        raise ModelDirectoryError(
-            f"cannot be read ({error.strerror})", where=where, hint="restore it or train again"
-        ) from error
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ModelDirectoryError(
-            "cannot be read: it is truncated or altered", where=where, hint="train again"
-        ) from error
-    if isinstance(found, int) and 1 <= found != FORMAT:
-        raise ModelDirectoryError(
-            f"has format {found}, and this aster reads format {FORMAT}",
-            where=where,
-            hint="upgrade aster-cli" if found > FORMAT else "train again",
-        )
-    try:
-        manifest = _json(data, Manifest)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _altered(path / MANIFEST, str(error)) from error
-    if manifest.format != FORMAT:
-        raise _altered(path / MANIFEST, f"there is no format {manifest.format}")
-    identity = identity_of(manifest.files, manifest.detectors)
-    if (manifest.seal, manifest.model_id) != (seal_of(manifest), identity):
-        raise _altered(path / MANIFEST, "its own SHA-256 is another")
-    if not all(map(is_inside, manifest.files)):
-        raise _altered(path / MANIFEST, "it names a file outside of the directory")
-    return manifest
-
-
-def _altered(file: Path, how: str) -> ModelDirectoryError:
-    return ModelDirectoryError(
-        f"is altered ({how})", where=str(file), hint="restore it or train again"
-    )
-
-
-def _read(path: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]) -> T:
-    """Read one file of the directory, after checking that it is the one that was written."""
-    where = str(path / name)
-    try:
-        data = read_inside(path, name, LARGEST.get(Path(name).suffix, LARGEST_TEXT))
-    except OSError as error:
-        raise ModelDirectoryError(
-            f"cannot be read ({error.strerror})", where=where, hint="restore it or train again"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != manifest.files.get(name):
-        raise ModelDirectoryError(
-            "is truncated or altered (its SHA-256 is not the manifest's)",
-            where=where,
-            hint="restore it or train again",
-        )
-    try:
-        return parse(data)
-    except (AsterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ModelDirectoryError(f"cannot be understood ({error})", where=where) from error
-
-
-def _training(data: bytes) -> TrainingRecord:
-    training = _json(data, TrainingRecord)
-    checking.require_training(training)
-    return training
-
-
-def _reference(data: bytes, schema: ModelSchema) -> pl.DataFrame:
-    table = parquet_table(data)
-    if table.columns != list(REFERENCE_COLUMNS):
-        raise ValueError(f"its columns are {', '.join(table.columns)}")
-    checking.require_reference(table, schema.log.sensors)
-    return table
 
 
 def _held_out(data: bytes) -> pl.DataFrame:
@@ -353,7 +216,7 @@ class _Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _described(data: bytes) -> _Described:
-    described = _json(data, _Described)
+    described = parse_json(data, _Described)
     checking.require_backbone(described.config, described.embedding_norm)
     return described
 
@@ -372,11 +235,3 @@ def _arrays(data: bytes) -> Arrays:
         return load(data)
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
-
-
-def _json(data: bytes, kind: type[T]) -> T:
-    return msgspec.json.decode(data, type=kind)
-
-
-def _toml(data: bytes, kind: type[T]) -> T:
-    return msgspec.toml.decode(data, type=kind)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from aster_cli.checkpoint.limits import hardness, limits
-from aster_cli.checkpoint.values import Checkpoint, EpochRecord
+from aster_cli.card.limits import hardness, limits
+from aster_cli.card.values import EpochRecord
+from aster_cli.checkpoint.values import Checkpoint
 from aster_cli.plain import plain
 from aster_cli.sparklines import sparkline
 
@@ -37,10 +38,7 @@ def readme(checkpoint: Checkpoint) -> str:
             _sensors(schema.log.sensors, checkpoint.reference),
         ),
         "## Limits",
-        "\n".join(
-            f"- {_cell(limit)}"
-            for limit in limits(training, schema.log.sensors, checkpoint.reference)
-        ),
+        "\n".join(f"- {_cell(limit)}" for limit in limits(training)),
     ]
     return "\n\n".join(sections) + "\n"
 

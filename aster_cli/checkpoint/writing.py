@@ -16,22 +16,13 @@ import msgspec
 import polars as pl
 
 from aster_cli.calibration import Calibration, ScoreTable
-from aster_cli.checkpoint.encoding import (
-    FORMAT,
-    MANIFEST,
-    Bands,
-    MachineBand,
-    MachineTable,
-    Scales,
-    digests_of,
-    identity_of,
-    pretty,
-    seal_of,
-)
+from aster_cli.card.encoding import FORMAT, MANIFEST, digests_of, identity_of, pretty, seal_of
+from aster_cli.card.reading import is_model
+from aster_cli.card.values import Manifest
 from aster_cli.checkpoint.machines import FOLDER, MachineDetectors, folder_of
-from aster_cli.checkpoint.reading import is_model
 from aster_cli.checkpoint.readme import readme
-from aster_cli.checkpoint.values import Checkpoint, Manifest
+from aster_cli.checkpoint.tables import Bands, MachineBand, MachineTable, Scales
+from aster_cli.checkpoint.values import Checkpoint
 from aster_cli.errors import StorageError
 from aster_cli.results import MachineId
 

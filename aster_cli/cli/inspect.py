@@ -10,16 +10,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from aster_cli.checkpoint import is_model, read_card
+from aster_cli.card import is_model, read_card
 from aster_cli.cli import options
 from aster_cli.cli.columns import columns_of
 from aster_cli.cli.showing import Journal, show_json
-from aster_cli.cli.targets import require_other
 from aster_cli.config import LogFormat, TimeConfig
 from aster_cli.errors import DataError, UsageError
-from aster_cli.logs import is_scores_file, open_log, open_writer, require_apart
-from aster_cli.logs.dataset import parts_of
-from aster_cli.logs.stores import is_url
 from aster_cli.render.console import stdout_console
 
 Kind = Literal["a model", "scores", "log"]
@@ -89,7 +85,9 @@ def inspect(
         scores = inspect_scores(paths[0])
         found, view = scores.to_dict(), scores_report(scores)
     else:
+        from aster_cli.cli.targets import require_other
         from aster_cli.inspection import incident_table, survey
+        from aster_cli.logs import open_log, open_writer, require_apart
         from aster_cli.render.logs import log_report
         from aster_cli.render.progress import row_progress
         from aster_cli.render.sensors import sensor_charts
@@ -148,5 +146,9 @@ def _kind(paths: list[str], input_format: LogFormat | None) -> Kind:
     path = Path(paths[0])
     if len(paths) == 1 and is_model(path):
         return "a model"
+    from aster_cli.logs import is_scores_file
+    from aster_cli.logs.dataset import parts_of
+    from aster_cli.logs.stores import is_url
+
     is_file = len(paths) == 1 and (path.is_file() or parts_of(path) or is_url(paths[0]))
     return "scores" if is_file and is_scores_file(paths[0], input_format=input_format) else "log"

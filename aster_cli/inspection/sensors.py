@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from aster_cli.inspection.steps import moment
 from aster_cli.inspection.suspicion import Numbers, find_alike, suspect
 from aster_cli.inspection.values import BUCKETS, SensorReport, Sparkline
-from aster_cli.logs.clock import TimeKind
 from aster_cli.results import FloatArray, LogBatch, MachineId
+from aster_cli.schema import TimeKind
 
 SAMPLE_ROWS = 4096
 """Rows of the even sample that tells how often a value occurs."""

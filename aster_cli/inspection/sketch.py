@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.inspection.steps import moment
-from aster_cli.logs.clock import TimeKind
 from aster_cli.results import FloatArray, LogBatch, MachineId
+from aster_cli.schema import TimeKind
 
 STRETCHES = 1024
 """Stretches of a machine, at most."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aster_cli.inspection.values import Gap, MachineRows
-from aster_cli.logs.clock import TimeKind
 from aster_cli.results import Clock, FloatArray, LogBatch, MachineId
+from aster_cli.schema import TimeKind
 
 MEDIAN_STEPS = 1 << 20
 """Steps that are held to find their median; a longer log's period is that of its first ones."""

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from aster_cli.logs.clock import TimeKind
 from aster_cli.results import Event, MachineId
+from aster_cli.schema import TimeKind
 
 BUCKETS = 120
 """Stretches of equally many rows that a sparkline or a timeline is cut into."""

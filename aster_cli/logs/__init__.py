@@ -8,11 +8,11 @@ from aster_cli.logs.explained import EXPLAINED, SENSOR, open_explained
 from aster_cli.logs.incidents import Incident, read_incidents, require_apart
 from aster_cli.logs.log import Log
 from aster_cli.logs.opening import open_frame, open_log
-from aster_cli.logs.schema import LogSchema
 from aster_cli.logs.scores import SCORE_DTYPES, TOP_SENSORS, ScoresFile, is_scores_file, read_scores
 from aster_cli.logs.shares import ROW, LogShare, share_out
 from aster_cli.logs.sources import Source, find_sources
 from aster_cli.logs.writers import Writer, open_writer
+from aster_cli.schema import LogSchema
 
 __all__ = [
     "EXPLAINED",

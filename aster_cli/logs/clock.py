@@ -5,7 +5,6 @@ stays what it is.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from aster_cli.errors import DataError
 from aster_cli.logs.machines import machine_runs
 from aster_cli.results import Clock, MachineId
-
-TimeKind = Literal["datetime", "date", "epoch", "counter", "row"]
+from aster_cli.schema import TimeKind
 
 NANOSECONDS = 1_000_000_000
 FAULTY_SHARE = 0.1  # of steps that do not rise, in a counter that is one all the same

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from aster_cli.errors import DataError, LogFormatError, UsageError
-from aster_cli.logs.clock import NANOSECONDS, TimeKind, epoch_unit, time_kind, to_instants
+from aster_cli.logs.clock import NANOSECONDS, epoch_unit, time_kind, to_instants
 from aster_cli.logs.formulas import rearm
 from aster_cli.logs.readers import HEAD_ROWS, LogReader, open_reader
-from aster_cli.logs.schema import INSTANT_KINDS, LogSchema
+from aster_cli.logs.schema import INSTANT_KINDS
 from aster_cli.logs.sources import find_sources, remove_temporary
 from aster_cli.results import MachineId
+from aster_cli.schema import LogSchema, TimeKind
 
 START, END = "start", "end"
 _DAY = 86_400 * NANOSECONDS

@@ -16,9 +16,10 @@ from aster_cli.logs.arrange import Arranged, arrange
 from aster_cli.logs.clock import RisingTime, RowCount
 from aster_cli.logs.machines import last_positions
 from aster_cli.logs.parts import Part
-from aster_cli.logs.schema import TIMESTAMP, LogSchema
+from aster_cli.logs.schema import TIMESTAMP
 from aster_cli.logs.sources import Source, remove_temporary
 from aster_cli.results import LogBatch, MachineId
+from aster_cli.schema import LogSchema
 
 BATCH_ROWS = 8192
 

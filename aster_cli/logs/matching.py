@@ -7,10 +7,8 @@ import polars as pl
 
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import SchemaMismatchError
-from aster_cli.logs.clock import TimeKind
 from aster_cli.logs.schema import (
     LISTED,
-    LogSchema,
     TimeFields,
     id_columns,
     is_measured,
@@ -18,6 +16,7 @@ from aster_cli.logs.schema import (
     listed,
     time_fields,
 )
+from aster_cli.schema import LogSchema, TimeKind
 
 
 def match_schema(

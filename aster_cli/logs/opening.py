@@ -15,8 +15,9 @@ from aster_cli.logs.log import Log
 from aster_cli.logs.matching import match_schema
 from aster_cli.logs.parts import Part
 from aster_cli.logs.readers import LogReader, open_reader
-from aster_cli.logs.schema import LogSchema, infer_schema, listed
+from aster_cli.logs.schema import infer_schema, listed
 from aster_cli.logs.sources import Source, find_sources, remove_temporary
+from aster_cli.schema import LogSchema
 
 
 def open_log(

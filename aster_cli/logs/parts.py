@@ -13,8 +13,9 @@ from aster_cli.logs import cells
 from aster_cli.logs.clock import RowCount, to_instants
 from aster_cli.logs.machines import code_machines
 from aster_cli.logs.readers import HEAD_ROWS, LogReader
-from aster_cli.logs.schema import TIMESTAMP, LogSchema
+from aster_cli.logs.schema import TIMESTAMP
 from aster_cli.results import Clock, FloatArray, LogBatch, MachineId
+from aster_cli.schema import LogSchema
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
-import msgspec
 import polars as pl
 
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import DataError, LogFormatError
 from aster_cli.logs import cells as text_cells
-from aster_cli.logs.clock import TimeKind, rises, time_kind, to_instants
+from aster_cli.logs.clock import rises, time_kind, to_instants
 from aster_cli.logs.machines import code_machines
+from aster_cli.schema import LogSchema, TimeKind
 
 TIME_NAMES = (
     *("timestamp", "datetime", "date_time", "date", "time", "ts", "unix_time", "unixtime"),
@@ -27,25 +27,6 @@ TIME_NAMES = (
 TIMESTAMP = "timestamp"  # how `LogBatch.keys` calls the time column
 INSTANT_KINDS = ("datetime", "date", "epoch")
 LISTED = 5  # names that a message lists before it counts
-
-
-class LogSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parts that a log's columns play."""
-
-    sensors: tuple[str, ...]  # in the order of `LogBatch.values`
-    sensor_dtypes: tuple[str, ...]  # as the log has them
-    time_col: str | None  # None: rows are counted
-    time_kind: TimeKind
-    time_dtype: str
-    seconds_per_unit: float | None  # of `LogBatch.time`; None: it counts, it does not measure
-    id_cols: tuple[str, ...]
-    id_from_path: bool
-    label_col: str | None
-
-    @property
-    def units_per_second(self) -> float:
-        """Units of the clock in a second; 1 for counters, whose unit is their own."""
-        return 1.0 if self.seconds_per_unit is None else round(1.0 / self.seconds_per_unit)
 
 
 def infer_schema(

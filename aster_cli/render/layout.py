@@ -11,7 +11,6 @@ from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.progress import BarColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -191,13 +190,6 @@ def table_lines(
             line.append_text(Text.assemble(*parts, _GAP))
         line.rstrip()
         yield line
-
-
-def bar(width: int) -> BarColumn:
-    """A progress bar in the terminal's own colours."""
-    return BarColumn(
-        width, style=QUIET, complete_style="cyan", finished_style="cyan", pulse_style="cyan"
-    )
 
 
 def text(cell: Cell) -> Text:

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from aster_cli.checkpoint import EpochRecord, ModelCard, hardness, limits
+from aster_cli.card import EpochRecord, ModelCard, SensorRange, hardness, limits
 from aster_cli.plain import plain
-from aster_cli.reference import known_percentiles
 from aster_cli.render.layout import (
     QUIET,
     Column,
@@ -49,17 +47,12 @@ def model_report(card: ModelCard, *, name: str = "") -> RenderableType:
         *_hardness(card.training.epochs),
         section(
             count(len(card.schema.log.sensors), "sensor"),
-            _sensors(card.reference, card.schema.log.sensors),
+            _sensors(card.training.ranges),
             about="in training",
         ),
         section(
             "Limits",
-            Facts(
-                [
-                    ("·", plain(limit))
-                    for limit in limits(card.training, card.schema.log.sensors, card.reference)
-                ]
-            ),
+            Facts([("·", plain(limit)) for limit in limits(card.training)]),
         ),
         section("Files", Facts(_files(card))),
     ]
@@ -230,21 +223,14 @@ def _words(name: str) -> str:
     return plain(name.replace("_", " ")) if name != "kl" else "KL"
 
 
-def _sensors(reference: pl.DataFrame, names: Sequence[str]) -> RenderableType:
+def _sensors(ranges: Sequence[SensorRange]) -> RenderableType:
     """What each sensor was like in training; over several machines, the range of their medians."""
     rows = []
-    percentiles = known_percentiles(reference)
-    for name in names:
-        known = percentiles.get(name)
-        if not known:
-            rows.append((shorten(plain(name), 32), NOTHING, NOTHING, NOTHING))
-            continue
-        medians = [levels[50] for levels in known]
-        low, high = min(levels[0] for levels in known), max(levels[100] for levels in known)
-        spread = (max(levels[84] for levels in known) - min(levels[16] for levels in known)) / 2
-        numbers = alike((low, min(medians), max(medians), high), spread or None)
+    for one in ranges:
+        low, high = one.medians or (None, None)
+        numbers = alike((one.lowest, low, high, one.highest), one.spread or None)
         middle = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
-        rows.append((shorten(plain(name), 32), numbers[0], middle, numbers[3]))
+        rows.append((shorten(plain(one.sensor), 32), numbers[0], middle, numbers[3]))
     return table(
         [
             Column("sensor"),

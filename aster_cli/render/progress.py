@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
+    BarColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -15,7 +16,7 @@ from rich.progress import (
 from rich.text import Text
 
 from aster_cli.logs import Log
-from aster_cli.render.layout import QUIET, bar
+from aster_cli.render.layout import QUIET
 
 Advance = Callable[[int], None]
 
@@ -53,3 +54,10 @@ def row_progress(console: Console, log: Log, doing: str) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=log.n_rows if parts else None)
         yield lambda rows: progress.advance(task, rows)
+
+
+def bar(width: int) -> BarColumn:
+    """A progress bar in the terminal's own colours."""
+    return BarColumn(
+        width, style=QUIET, complete_style="cyan", finished_style="cyan", pulse_style="cyan"
+    )

@@ -4,12 +4,15 @@ import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from aster_cli.logs.clock import TimeKind
 from aster_cli.plain import plain
-from aster_cli.results import MachineId, SensorShare
+from aster_cli.schema import MachineId, TimeKind
+
+if TYPE_CHECKING:
+    from aster_cli.results import SensorShare
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -82,7 +85,7 @@ DIRECTIONS = {1: "above expected", -1: "below expected"}
 """On which side of what was expected a sensor mostly stood."""
 
 
-def against_expected(part: SensorShare) -> str:
+def against_expected(part: "SensorShare") -> str:
     """Where a sensor stood: ``flow 38 % below``, ``heat 3.2 above``, ``flow below`` without values.
 
     A percentage stands where it makes sense: both values are positive, and they differ by one part in
@@ -91,7 +94,7 @@ def against_expected(part: SensorShare) -> str:
     return f"{shorten(plain(part.sensor), 28)} {departure(part)}"
 
 
-def departure(part: SensorShare) -> str:
+def departure(part: "SensorShare") -> str:
     """The same without the sensor's name."""
     if not part.direction:
         return "as expected"

@@ -8,7 +8,8 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from aster_cli.checkpoint import EpochRecord, OnEpoch
 from aster_cli.plain import plain
-from aster_cli.render.layout import QUIET, bar
+from aster_cli.render.layout import QUIET
+from aster_cli.render.progress import bar
 from aster_cli.render.text import number
 from aster_cli.results import MachineId
 

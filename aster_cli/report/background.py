@@ -138,7 +138,7 @@ def model_parts(card: ModelCard | None) -> dict[str, Any] | None:
         ],
     )
     return {
-        "limits": " ".join(limits(card.training, card.schema.log.sensors, card.reference)),
+        "limits": " ".join(limits(card.training)),
         "facts": [
             [("model", card.manifest.model_id), *plain_facts(origin_facts(card))],
             [*plain_facts(threshold_facts(card)), *plain_facts(settings_facts(card))],

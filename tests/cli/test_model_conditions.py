@@ -104,7 +104,7 @@ def test_an_unreadable_model_is_exit_4(
     def denied(path: Path) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("aster_cli.checkpoint.reading.is_model", denied)
+    monkeypatch.setattr("aster_cli.card.reading.is_model", denied)
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert "Permission denied" in refused(4, "score", log, "-m", copied)
 

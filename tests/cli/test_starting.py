@@ -57,6 +57,17 @@ def test_a_look_imports_nothing_heavy(
     assert ended.stdout.splitlines()[-1] == "heavy:"
 
 
+def test_a_look_at_a_model_imports_no_tables(model: Path) -> None:
+    """Its card is JSON and TOML; Polars, NumPy and PyArrow take longer than all the rest."""
+    tables = ("polars", "numpy", "pyarrow")
+    probe = PROBE.format(arguments=["inspect", str(model)], heavy=(*HEAVY, *tables))
+    ended = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "heavy:"
+
+
 @pytest.mark.parametrize("argument", ["--help", "--version"])
 def test_help_imports_neither_tables_nor_commands(argument: str) -> None:
     """Who looks a flag up waits for Python and Typer only, whatever commands come to need."""

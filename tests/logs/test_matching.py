@@ -10,7 +10,8 @@ import pytest
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import DataError, SchemaMismatchError
 from aster_cli.logs.matching import match_schema
-from aster_cli.logs.schema import LogSchema, infer_schema
+from aster_cli.logs.schema import infer_schema
+from aster_cli.schema import LogSchema
 
 AT = [datetime(2024, 3, 1, 8)]
 TRAINED, _ = infer_schema(

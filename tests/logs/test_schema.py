@@ -10,7 +10,8 @@ import pytest
 
 from aster_cli.config import ColumnConfig
 from aster_cli.errors import DataError, LogFormatError
-from aster_cli.logs.schema import LogSchema, infer_schema, listed
+from aster_cli.logs.schema import infer_schema, listed
+from aster_cli.schema import LogSchema
 
 START = datetime(2024, 3, 1)
 DATES = [START + timedelta(hours=hour) for hour in range(3)]

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import StringIO
 
-import polars as pl
 import pytest
 from rich.console import Console, RenderableType
 
@@ -15,6 +14,7 @@ from aster_cli.checkpoint import (
     ModelCard,
     ModelSchema,
     Scoring,
+    SensorRange,
     TrainingRecord,
 )
 from aster_cli.config import DetectorConfig, ModelConfig
@@ -154,16 +154,25 @@ def card() -> ModelCard:
             margin=True,
             threshold=2.083,
             thresholds=(MachineThreshold(("P1",), 1.9), MachineThreshold(("P2",), 2.25)),
-        ),
-        reference=pl.DataFrame(
-            {
-                "machine": [["P1"], ["P1"], ["P2"], ["P2"]],
-                "sensor": ["flow", "temperature"] * 2,
-                "rows": [6023] * 4,
-                "missing": [0, 24, 0, 0],
-                "percentiles": [
-                    [low + step / 10 for step in range(101)] for low in (100.0, 36.6, 104.0, 36.6)
-                ],
-            }
+            ranges=(
+                SensorRange(
+                    sensor="flow",
+                    missing_share=0.0,
+                    lowest=100.0,
+                    medians=(105.0, 109.0),
+                    highest=114.0,
+                    spread=5.4,
+                    stood_still=False,
+                ),
+                SensorRange(
+                    sensor="temperature",
+                    missing_share=0.002,
+                    lowest=36.6,
+                    medians=(41.6, 41.6),
+                    highest=46.6,
+                    spread=3.4,
+                    stood_still=False,
+                ),
+            ),
         ),
     )

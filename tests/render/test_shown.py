@@ -441,9 +441,12 @@ def test_names_cannot_control_the_terminal(
         card.config,
         change(card.schema, log=change(card.schema.log, sensors=(EVIL,), id_cols=(EVIL,))),
         change(
-            card.training, notes=(EVIL,), start=EVIL, thresholds=(MachineThreshold((EVIL,), 2.0),)
+            card.training,
+            notes=(EVIL,),
+            start=EVIL,
+            thresholds=(MachineThreshold((EVIL,), 2.0),),
+            ranges=tuple(change(one, sensor=EVIL) for one in card.training.ranges),
         ),
-        card.reference,
     )
     for shown in (
         log_report(evil_log),

@@ -2,24 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-import polars as pl
-
-from aster_cli.checkpoint.values import EpochRecord, TrainingRecord
-from aster_cli.reference import known_percentiles
+from aster_cli.card.values import EpochRecord, TrainingRecord
 
 _MOST_NAMES = 5
 
 
-def limits(
-    training: TrainingRecord, sensors: Sequence[str], reference: pl.DataFrame
-) -> Iterator[str]:
-    """Sentences, the most general first.
-
-    Args:
-        training: What it saw.
-        sensors: Its sensors.
-        reference: See `aster_cli.reference.reference_table`.
-    """
+def limits(training: TrainingRecord) -> Iterator[str]:
+    """Sentences, the most general first."""
     yield (
         "It knows the normal behaviour in its span and nothing else: a new season, a changed set "
         "point or a rescaled sensor looks anomalous to it."
@@ -29,8 +18,7 @@ def limits(
             f"Its threshold rests on about {training.effective_rows:,} independent windows. These "
             "are few, so it takes a margin, and slight anomalies stay below it."
         )
-    known = known_percentiles(reference)
-    still = [name for name in sensors if _stood_still(known.get(name, ()))]
+    still = [one.sensor for one in training.ranges if one.stood_still]
     if still:
         more = f" and {len(still) - _MOST_NAMES:,} more" if len(still) > _MOST_NAMES else ""
         names = ", ".join(still[:_MOST_NAMES]) + more
@@ -45,7 +33,3 @@ def limits(
 def hardness(epochs: Sequence[EpochRecord]) -> tuple[float, ...]:
     """How well held-out windows and pseudo-anomalies were told apart, epoch by epoch; 0.5: not."""
     return tuple(epoch.separation for epoch in epochs if epoch.separation is not None)
-
-
-def _stood_still(percentiles: Sequence[Sequence[float]]) -> bool:
-    return bool(percentiles) and all(levels[0] == levels[-1] for levels in percentiles)

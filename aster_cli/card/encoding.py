@@ -1,14 +1,11 @@
-"""How the directory's files are named, written as bytes, and hashed."""
+"""How a model directory's files are named, written as bytes, and hashed."""
 
 import hashlib
 from collections.abc import Mapping
 
 import msgspec
 
-from aster_cli.bands import Band
-from aster_cli.calibration import ReadingScale
-from aster_cli.checkpoint.values import Manifest
-from aster_cli.scaling import ScalingTable
+from aster_cli.card.values import Manifest
 
 FORMAT = 5
 """Version of the directory's format; another one is refused.
@@ -30,33 +27,6 @@ IDENTITY = (
     "schema.json",
 )
 """The files that `model_id` is a hash of."""
-
-
-class MachineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One machine's scaling."""
-
-    machine: tuple[str, ...] | None  # None: the pooled table
-    table: ScalingTable
-
-
-class Scales(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``scaling.json``: of sensors, and of the network's readings."""
-
-    sensors: tuple[MachineTable, ...]
-    readings: dict[str, ReadingScale]
-
-
-class MachineBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One machine's band."""
-
-    machine: tuple[str, ...] | None  # None: the pooled one
-    band: Band
-
-
-class Bands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``bands.json``."""
-
-    bands: tuple[MachineBand, ...]
 
 
 def pretty(value: object) -> bytes:
