@@ -33,6 +33,15 @@ from aster_cli.thresholds import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ThresholdChange:
+    """A machine's threshold: the last one of the file, and the new one; None where there is none."""
+
+    machine: MachineId
+    old: float | None
+    new: float | None
+
+
 @dataclass(slots=True)
 class AlertSummary:
     """What new alarms came to; complete when the last table has been taken.
@@ -41,11 +50,13 @@ class AlertSummary:
         rows: Rows by status.
         anomalies: Anomalous rows.
         events: In the file's order.
+        thresholds: Of every machine, in the order of their first rows; known from the start.
     """
 
     rows: dict[Status, int] = field(default_factory=dict)
     anomalies: int = 0
     events: list[Event] = field(default_factory=list)
+    thresholds: list[ThresholdChange] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +100,17 @@ class Relabeller:
         self._model_id = card.manifest.model_id
         self._calibration = calibration
         self._rule = rule
+        self._before: dict[MachineId, float] = {}
         self._rows = self._gather()
         self._thresholds = self._set_thresholds()
         self._open_ends: dict[MachineId, object] = {}
         self._firsts = self._raise_alarms()
         self.summary = AlertSummary()
+        chosen = zip(self._rows.machines, self._thresholds.tolist(), strict=True)
+        self.summary.thresholds += [
+            ThresholdChange(machine, self._before.get(machine), new if np.isfinite(new) else None)
+            for machine, new in chosen
+        ]
 
     @property
     def n_rows(self) -> int:
@@ -151,7 +168,7 @@ class Relabeller:
         ids = [name for name in log.id_cols if name in self._file.schema]
         numbers: dict[MachineId, int] = {}
         codes, kept = [], []
-        for frame in self._file.frames("timestamp", *ids, "score", "model_id"):
+        for frame in self._file.frames("timestamp", *ids, "score", "threshold", "model_id"):
             self._require_own(frame["model_id"])
             if len(ids) < len(log.id_cols):
                 raise DataError(
@@ -162,6 +179,9 @@ class Relabeller:
             known = [numbers.setdefault(machine, len(numbers)) for machine in machines]
             codes.append(np.array(known, dtype=np.int32)[local])
             kept.append(frame.select("timestamp", "score"))
+            own = pl.DataFrame({"place": local, "last": frame["threshold"]}).drop_nulls()
+            for place, last in own.group_by("place").agg(pl.col("last").last()).iter_rows():
+                self._before[machines[place]] = last
         whole = pl.concat(kept)
         timestamps = whole["timestamp"]
         return _Rows(

@@ -1,8 +1,10 @@
 """What the commands say besides their result: notes on stderr, JSON on stdout."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
+from datetime import date
 from time import monotonic
 from typing import Any
 
@@ -10,6 +12,10 @@ from aster_cli.cli.records import Level, write_record
 from aster_cli.config import StderrFormat
 from aster_cli.plain import plain
 from aster_cli.render.console import stderr_console
+
+_DECIMALS = 4  # of a severity
+_TIMES = ("start", "end", "peak_time")
+_SPACED = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\S*)( UTC)?$")
 
 
 class Journal:
@@ -61,6 +67,30 @@ class Journal:
 
 
 def show_json(value: dict[str, Any], *, to_stderr: bool = False) -> None:
-    """Write one JSON object on one line, in ASCII: a log's control characters are spelled out."""
+    """Write one JSON object on one line, in ASCII: a log's control characters are spelled out.
+
+    Times are in ISO 8601, as in scores files. A severity is rounded to what these hold of it, in single
+    precision.
+    """
     stream = sys.stderr if to_stderr else sys.stdout
-    stream.write(json.dumps(value, default=str) + "\n")
+    stream.write(json.dumps(_alike(value), default=str) + "\n")
+
+
+def _alike(value: Any, name: str = "") -> Any:
+    """The same, times and severities written alike whatever they were found in."""
+    if isinstance(value, dict):
+        return {key: _alike(item, key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_alike(item, name) for item in value]
+    if name == "severity" and isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, date):
+        return value.isoformat()
+    if name in _TIMES and isinstance(value, str):
+        return _SPACED.sub(_iso, value)
+    return value
+
+
+def _iso(spaced: re.Match[str]) -> str:
+    """A date, a time and perhaps a zone, as they are written for people."""
+    return f"{spaced[1]}T{spaced[2]}{'+00:00' if spaced[3] else ''}"

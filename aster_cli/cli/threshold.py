@@ -86,7 +86,14 @@ def threshold(
         show_json(found, to_stderr=target == "-")
     else:
         shown = stdout_console(no_color=no_color) if on_terminal else journal.console
-        shown.print(score_summary(summary, name=file.name, timeline=watched.timeline()))
+        shown.print(
+            score_summary(
+                summary,
+                name=file.name,
+                timeline=watched.timeline(),
+                thresholds=summary.thresholds,
+            )
+        )
     journal.summary(
         "threshold",
         model=model.resolve().name.removesuffix(".aster"),

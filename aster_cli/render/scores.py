@@ -9,6 +9,7 @@ from rich.text import Text
 
 from aster_cli.inspection import MachineScores, ScoresReport, SensorPart, Timeline
 from aster_cli.plain import plain
+from aster_cli.relabelling import ThresholdChange
 from aster_cli.render.layout import (
     LEAST_NAME,
     QUIET,
@@ -75,6 +76,7 @@ def score_summary(
     *,
     name: str = "",
     timeline: Timeline | None = None,
+    thresholds: Sequence[ThresholdChange] = (),
     most: int = MOST_EVENTS,
 ) -> RenderableType:
     """What a finished scoring run came to.
@@ -83,18 +85,31 @@ def score_summary(
         summary: Complete: all tables have been taken.
         name: Of the log.
         timeline: See `aster_cli.inspection.ScoreTimeline`.
+        thresholds: Those that were set anew.
         most: Events that are shown.
     """
     return Group(
         head(
             plain(name) or "Scores",
-            _counts(
-                {str(s): n for s, n in summary.rows.items()}, summary.anomalies, len(summary.events)
-            ),
+            [
+                *_counts(
+                    {str(s): n for s, n in summary.rows.items()},
+                    summary.anomalies,
+                    len(summary.events),
+                ),
+                ("threshold", listed([*map(_change, thresholds)], _MOST_ROWS) or None),
+            ],
         ),
         *timeline_section(timeline),
         *_events(summary.events, most),
     )
+
+
+def _change(one: ThresholdChange) -> str:
+    """A machine's new threshold, and the one before where it was another: ``P1 2.41 (2.083 before)``."""
+    name = f"{shorten(machine_name(one.machine), LEAST_NAME)} " if one.machine else ""
+    new, old = number(one.new), number(one.old)
+    return f"{name}{new}, as before" if new == old else f"{name}{new} ({old} before)"
 
 
 def unknown_machines(machines: Sequence[MachineId]) -> tuple[str, ...]:

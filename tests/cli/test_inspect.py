@@ -46,14 +46,25 @@ def test_events_of_a_scores_file_are_those_of_scoring(
     told = json.loads(aster(*call).out)["events"]
     found = json.loads(aster("inspect", f"s.{suffix}", "--json").out)["events"]
     assert [event["open"] for event in told] == [False, True]
-    for event in told:  # the file has them in single precision
-        event["severity"] = pytest.approx(event["severity"])
+    for event in told:  # the file has shares in single precision
         for part in event["top_sensors"]:
             part["share"] = pytest.approx(part["share"])
-    for event in (*told, *found):
-        for name in ("start", "end", "peak_time"):
-            event[name] = event[name].replace("T", " ")
+    assert all(event["start"][10] == "T" for event in told)
     assert sorted(found, key=lambda event: event["start"]) == told
+
+
+def test_times_are_written_alike_of_logs_scores_and_models(
+    model: Path, aster: Aster, save: Save
+) -> None:
+    """Whoever joins what two commands say of one log joins by time."""
+    log = save(wave(60), "log.parquet")
+    assert aster("score", log, "-m", model, "-o", "s.parquet").code == 0
+    first = wave(60)["time"][0].isoformat()
+    for path in (log, "s.parquet"):
+        assert json.loads(aster("inspect", path, "--json").out)["start"] == first
+    epochs = save(wave(60).with_columns(pl.col("time").dt.epoch("s")), "epochs.parquet")
+    assert json.loads(aster("inspect", epochs, "--json").out)["start"] == f"{first}+00:00"
+    assert json.loads(aster("inspect", str(model), "--json").out)["training"]["start"][10] == "T"
 
 
 def test_control_characters_of_a_log_never_reach_the_terminal(aster: Aster, save: Save) -> None:

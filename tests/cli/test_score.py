@@ -98,8 +98,8 @@ def test_events_name_the_rows_that_they_are_made_of(log: str, model: Path, aster
     for event in found["events"]:
         rows = scores.filter(event_id=event["event_id"])
         assert len(rows) == event["n_rows"]
-        assert str(rows["timestamp"][0]) == event["start"]
-        assert str(rows["timestamp"][-1]) == event["end"]
+        assert rows["timestamp"][0].isoformat() == event["start"]
+        assert rows["timestamp"][-1].isoformat() == event["end"]
         assert rows["score"].max() == event["peak_score"]
     hit = scores.filter(pl.col("row").is_between(SPIKE.start, SPIKE.stop - 1))
     assert hit["is_anomaly"].all()

@@ -54,12 +54,12 @@ def test_findings_and_distances_as_json(model: Path, save: Save, aster: Aster) -
     (drift,) = [one for one in found["findings"] if one["kind"] == "drift"]
     assert drift["value"] == pytest.approx(1.0)
     assert drift["psi"] > 8.0
-    assert (drift["machine"], drift["start"]) == ([], str(START))
+    assert (drift["machine"], drift["start"]) == ([], START.isoformat())
     by_sensor = {one["sensor"]: one for one in found["distances"]}
     assert set(by_sensor) == {"s0", "s1", "s2"}
     assert by_sensor["s0"]["ks"] == drift["value"]
     assert by_sensor["s1"]["ks"] < 0.4
-    assert by_sensor["s1"]["end"] == str(START + timedelta(minutes=199))
+    assert by_sensor["s1"]["end"] == (START + timedelta(minutes=199)).isoformat()
 
 
 def test_a_frozen_sensor_and_another_period_are_said(model: Path, save: Save, aster: Aster) -> None:

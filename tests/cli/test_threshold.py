@@ -140,6 +140,22 @@ def test_nothing_above_and_everything_above(scores: str, model: Path, aster: Ast
         assert found["anomalies"] == 200 * events
 
 
+def test_it_tells_the_threshold_that_it_chose_and_the_one_before(
+    fleet_scores: str, fleet_model: Path, aster: Aster
+) -> None:
+    """The number that decides what is an alarm is what the command was called for."""
+    before = read_scores(fleet_scores).group_by("unit", maintain_order=True).agg("threshold")
+    old = {unit: thresholds[-1] for unit, thresholds in before.iter_rows()}
+    call = ("threshold", fleet_scores, "-m", fleet_model, "--threshold-method", "budget")
+    told = json.loads(aster(*call, "--json").out)["thresholds"]
+    assert {one["machine"][0]: one["old"] for one in told} == old
+    shown = aster(*call, "-o", "new.csv").err
+    for unit, threshold in read_scores("new.csv").select("unit", "threshold").unique().rows():
+        (own,) = (one["new"] for one in told if one["machine"] == [unit])
+        assert own == pytest.approx(threshold)
+        assert f"{unit} {own:.4g}"[:-1] in shown
+
+
 def test_it_pipes_and_reads_a_pipe(scores: str, model: Path, aster: Aster) -> None:
     """`aster score … | aster threshold - …`, without a file between."""
     csv = aster("score", "log.parquet", "-m", model).out
@@ -158,9 +174,10 @@ def test_the_summary_is_that_of_scoring(scores: str, model: Path, aster: Aster) 
     assert told["events"]
     assert first.pop("unknown_machines") == []
     del first["findings"], first["distances"]
+    (kept,) = told.pop("thresholds")
+    assert kept["new"] == pytest.approx(kept["old"])
     for same in first["events"]:
-        # the file has them in single precision
-        same["severity"] = pytest.approx(same["severity"])
+        # the file has shares in single precision
         for part in same["top_sensors"]:
             part["share"] = pytest.approx(part["share"])
     assert told == first
