@@ -14,6 +14,7 @@ from aster_cli.config import ModelConfig
 from aster_cli.errors import ModelDirectoryError
 from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
+from aster_cli.model.compiling import compile_network
 from aster_cli.model.device import batch_windows, dtype_of
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
@@ -44,6 +45,7 @@ class Blueprint:
         backbone: The LLM's layers; None without that branch.
         scoring: Among others, what the LLM computes in.
         device: Where the network will live.
+        compiled: Whether torch.compile makes kernels of a network for scoring.
     """
 
     model: ModelConfig
@@ -51,6 +53,7 @@ class Blueprint:
     backbone: Backbone | None
     scoring: Scoring
     device: torch.device
+    compiled: bool = False
 
     def untrained(self) -> AsterNetwork:
         """A new network, LoRA included."""
@@ -66,6 +69,9 @@ class Blueprint:
         Args:
             trained: What training put into it.
             absent: Sensors that the log lacks; no distance to normal windows is measured in them.
+
+        Raises:
+            UsageError: It is to be compiled, and torch.compile does not work here.
         """
         merged = None
         if self.backbone is not None and trained.adapter is not None:
@@ -94,8 +100,11 @@ class Blueprint:
         network.load_state_dict(llm | own)
         as_recorded = self.device.type == self.scoring.device
         n_tokens = stored.shape[1] // self.model.patch_size
+        network.to(self.device).eval()
+        if self.compiled:
+            compile_network(network, self.device)
         return WindowReader(
-            network.to(self.device).eval(),
+            network,
             normal.to(self.device),
             self.device,
             self.scoring.batch_windows if as_recorded else batch_windows(self.device, n_tokens),

@@ -121,6 +121,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: int = 0
     device: str = "auto"  # auto, cpu, cuda or cuda:n
     precision: Precision = "auto"
+    compile: bool = False  # by torch.compile; calibration and scoring are not
 
     def __post_init__(self) -> None:
         """Refuse schedules that train nothing."""

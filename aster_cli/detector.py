@@ -218,6 +218,7 @@ class Detector:
         *,
         rule: AlertRule | None = None,
         on_explained: OnExplained | None = None,
+        compile: bool = False,
     ) -> LogScorer:
         """A scorer of an open log, whose tables stream in bounded memory.
 
@@ -227,8 +228,12 @@ class Detector:
             rule: When a score becomes an alarm; the model's own if unset. Neither `conformal` nor a
                 minimum duration: they need rows to come.
             on_explained: See `LogScorer`.
+            compile: Whether torch.compile makes kernels first, which pays on long logs.
+
+        Raises:
+            UsageError: There is no such device, or torch.compile does not work there.
         """
-        parts = self._scoring_parts(log, device, rule)
+        parts = self._scoring_parts(log, device, rule, compiled=compile)
         return LogScorer(log, on_explained=on_explained, **parts)
 
     def incremental_scorer(
@@ -254,13 +259,20 @@ class Detector:
         parts = self._scoring_parts(log, device, rule)
         return IncrementalScorer(log, delay=delay, lanes=lanes, on_explained=on_explained, **parts)
 
-    def _scoring_parts(self, log: Log, device: str, given: AlertRule | None) -> dict[str, Any]:
+    def _scoring_parts(
+        self, log: Log, device: str, given: AlertRule | None, *, compiled: bool = False
+    ) -> dict[str, Any]:
         """What a scorer is made of, beside the log."""
         made = self.checkpoint
         rule = given or AlertRule(alert_budget=made.config.alert.alert_budget)
         schema, sensors = made.schema, made.schema.log.sensors
         blueprint = Blueprint(
-            made.config.model, len(sensors), made.backbone, made.scoring, find_device(device)
+            made.config.model,
+            len(sensors),
+            made.backbone,
+            made.scoring,
+            find_device(device),
+            compiled,
         )
         absent = np.flatnonzero(np.isin(sensors, log.absent_sensors))
         reference = Reference.of(made.reference, sensors)

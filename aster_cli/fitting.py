@@ -36,6 +36,7 @@ from aster_cli.defaults import training_steps
 from aster_cli.errors import DataError, UsageError
 from aster_cli.logs.schema import listed
 from aster_cli.model import ranks
+from aster_cli.model.compiling import compile_network
 from aster_cli.model.device import batch_windows, find_device, resolve_precision
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.preparation import (
@@ -118,6 +119,7 @@ def fit_detector(
 
     Raises:
         DataError: There are too few rows.
+        UsageError: What is asked for is not there, or training does not converge.
         StateError: What `partial` holds was begun with something else.
     """
     config, schema = log.config, log.schema
@@ -135,6 +137,8 @@ def fit_detector(
     blueprint = Blueprint(config.model, len(schema.log.sensors), log.backbone, scoring, device)
     torch.manual_seed(config.training.seed)
     network = blueprint.untrained()
+    if config.training.compile:
+        compile_network(network, device)
     epochs: list[EpochRecord] = []
     cut_short: list[str] = []
     if partial is not None:

@@ -122,10 +122,11 @@ class DetectorJudges(Judges):
             threads=torch.get_num_threads(),
             device="cuda" if self._blueprint.device.type == "cuda" else "cpu",
         )
-        if here == recorded:
+        compiled = self._blueprint.compiled
+        if here == recorded and not compiled:
             return []
         return [
-            f"scored in {here}, not in {recorded} as the model was calibrated: scores may differ in "
+            f"scored in {here}{', compiled' * compiled}, not in {recorded} as the model was calibrated: scores may differ in "
             "their last digits"
         ]
 

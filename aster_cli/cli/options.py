@@ -287,6 +287,14 @@ PrecisionName = Annotated[
     Precision, flag("--precision", help="What the language model computes in.")
 ]
 
+Compile = Annotated[
+    bool,
+    flag(
+        "--compile",
+        help="Let torch.compile make faster kernels first, a minute that long runs win back.",
+    ),
+]
+
 ScoresOutput = Annotated[
     str | None,
     flag(

@@ -153,6 +153,7 @@ def score(
     ] = None,
     engine: options.EngineName = "local",
     device: options.Device = "auto",
+    compile: options.Compile = False,
     config: options.Config = None,
     log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
@@ -174,6 +175,7 @@ def score(
             "--sort": sort,
             "--duplicates": duplicates is not None,
             "--report": report is not None,
+            "--compile": compile,
         },
     )
     if engine == "ray":
@@ -181,6 +183,7 @@ def score(
             "--state": state is not None,
             "--explain": explain is not None,
             "--report": report is not None,
+            "--compile": compile,
         }.items():
             if is_given:
                 raise UsageError(
@@ -256,7 +259,9 @@ def score(
             open_it() as log,
             explanation_place(explain, log, for_report=report is not None) as place,
         ):
-            asked = Single(model, target, output_format, raw_csv, rule, engine, device, place)
+            asked = Single(
+                model, target, output_format, raw_csv, rule, engine, device, compile, place
+            )
             if report is None:
                 run = score_whole(asked, log, journal)
             else:

@@ -33,6 +33,7 @@ class Single:
         rule: When a score becomes an alarm.
         engine: What machines are shared out to.
         device: What to score on.
+        compile: Whether torch.compile makes kernels first.
         explain: Where goes what was expected of every row; None for nowhere.
     """
 
@@ -43,6 +44,7 @@ class Single:
     rule: AlertRule
     engine: Engine
     device: str
+    compile: bool
     explain: Path | None = None
 
 
@@ -95,4 +97,6 @@ def _scorer(
     from aster_cli.detector import Detector
 
     detector = Detector.load(asked.model)
-    return detector.scorer(log, asked.device, rule=asked.rule, on_explained=on_explained)
+    return detector.scorer(
+        log, asked.device, rule=asked.rule, on_explained=on_explained, compile=asked.compile
+    )

@@ -87,6 +87,7 @@ def train(
     engine: options.EngineName = "local",
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
+    compile: options.Compile = False,
     config: options.Config = None,
     log_format: options.LogStyle = "text",
     quiet: options.Quiet = False,
@@ -133,7 +134,9 @@ def train(
             classifier=classifier,
             reversal_strength=reversal_strength,
         ),
-        training=TrainingConfig(steps=steps, seed=seed, device=device, precision=precision),
+        training=TrainingConfig(
+            steps=steps, seed=seed, device=device, precision=precision, compile=compile
+        ),
         alert=AlertConfig(alert_budget=alert_budget),
     )
     with open_log(logs, settings.columns, settings.time, input_format=input_format) as log:
