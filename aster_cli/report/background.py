@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from aster_cli.checkpoint import EpochRecord, ModelCard, limits
+from aster_cli.card import EpochRecord, ModelCard, hardness, limits
 from aster_cli.inspection import LogReport, SensorPart
 from aster_cli.plain import plain
 from aster_cli.render.layout import Fact
@@ -19,6 +19,7 @@ from aster_cli.render.text import (
     count,
     length,
     machine_name,
+    number,
     share,
 )
 from aster_cli.report.tables import Table, table
@@ -126,13 +127,14 @@ def model_parts(card: ModelCard | None) -> dict[str, Any] | None:
     names = list(epochs[0].losses) if epochs else []
     losses = table(
         "Losses over the epochs",
-        ("training", "#epoch", "#step", *(f"#{_words(name)}" for name in names)),
+        ("training", "#epoch", "#step", *(f"#{_words(name)}" for name in names), "#told apart"),
         [
             (
-                "first part" if epoch.phase == "fit" else "whole log",
+                _phase(epoch),
                 count(epoch.epoch),
                 count(epoch.step),
-                *(f"{epoch.losses.get(name, float('nan')):.4g}" for name in names),
+                *(number(epoch.losses.get(name)) for name in names),
+                number(epoch.separation, 3),
             )
             for epoch in epochs
         ],
@@ -144,6 +146,7 @@ def model_parts(card: ModelCard | None) -> dict[str, Any] | None:
             [*plain_facts(threshold_facts(card)), *plain_facts(settings_facts(card))],
         ],
         "losses": losses if terms else None,
+        "hardness": _hardness(epochs),
         "names": [term["name"] for term in terms],
     }
 
@@ -163,6 +166,34 @@ def loss_curves(epochs: Sequence[EpochRecord]) -> list[dict[str, Any]]:
         }
         for name in epochs[0].losses
     ]
+
+
+def phase_starts(epochs: Sequence[EpochRecord]) -> list[dict[str, Any]]:
+    """The trainings, and where each starts on the axis of `loss_curves`."""
+    starts: dict[str, int] = {}
+    for place, epoch in enumerate(epochs):
+        starts.setdefault(_phase(epoch), place + 1)
+    return [{"name": name, "from": place} for name, place in starts.items()]
+
+
+def hardness_curve(epochs: Sequence[EpochRecord]) -> dict[str, Any]:
+    """How well held-out windows and pseudo-anomalies were told apart, never below not at all."""
+    points = [[place + 1, max(known, 0.5)] for place, known in enumerate(hardness(epochs))]
+    return {"name": "told apart", "points": points}
+
+
+def _hardness(epochs: Sequence[EpochRecord]) -> str:
+    known = hardness(epochs)
+    if not known:
+        return ""
+    return (
+        f"Told from held-out windows, 0.5 being never and 1 always: {known[0]:.3f} after the first epoch, "
+        f"{min(known):.3f} at the hardest, {known[-1]:.3f} after the last."
+    )
+
+
+def _phase(epoch: EpochRecord) -> str:
+    return "first part" if epoch.phase == "fit" else "whole log"
 
 
 def _words(name: str) -> str:

@@ -107,6 +107,7 @@ class Report:
         rows, names, judged = self._rows, self._names, self._judged
         by_name = {part.sensor: part for part in self._parts}
         parts = [overview.part_text(by_name[name]) if name in by_name else "" for name in names]
+        epochs = () if self._card is None else self._card.training.epochs
         texts = [[overview.own_part_text(one) for one in e.top_sensors] for e in self._events]
         return {
             "severities": [[least, word] for least, word, _ in SEVERITIES],
@@ -123,11 +124,10 @@ class Report:
             ),
             "distribution": spread,
             "curves": [] if judged is None else curve_data(judged),
-            "losses": [] if self._card is None else self._losses(self._card),
+            "losses": background.loss_curves(epochs),
+            "phases": background.phase_starts(epochs),
+            "hardness": background.hardness_curve(epochs),
         }
-
-    def _losses(self, card: ModelCard) -> list[dict[str, Any]]:
-        return background.loss_curves(card.training.epochs)
 
     def _context(self, spread: dict[str, Any] | None) -> dict[str, Any]:
         rows, noun, judged = self._rows, self._noun(), self._judged
@@ -178,12 +178,15 @@ class Report:
     def _events_about(self) -> str:
         more = len(self._rows.events) - len(self._events)
         cut = f"These are the {count(MOST_EVENTS)} worst; the timeline marks all rows. "
+        sensors = (
+            "Sensors stand where they were farthest from what was expected; a percentage behind them "
+            "is their part in the event."
+        )
         return (
             f"{cut if more else ''}A row leads to the chart. Severity runs from 0 to 100 and "
             "compares machines; 90 is the highest of the normal rows that the model was calibrated "
-            "on. Sensors stand where they were farthest from what was expected; a percentage behind "
-            "them is their part in the event."
-        )
+            f"on. {sensors if any(event.top_sensors for event in self._events) else ''}"
+        ).rstrip()
 
     def _sensors_about(self) -> str:
         if self._log is None:

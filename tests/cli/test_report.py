@@ -174,3 +174,16 @@ def test_what_is_no_scores_file_or_not_its_log_is_refused(
     flags = ("--logs", log, "--explained", log)
     assert "sensor" in refused(3, "report", "scores.parquet", *flags)
     assert refused(4, "report", "scores.parquet", "-m", "nowhere.aster")
+
+
+def test_a_page_tells_how_training_went(save: Save, model: Path, aster: Aster) -> None:
+    """Where its trainings begin, and how hard the pseudo-anomalies became, as `aster inspect` tells."""
+    log = save(wave(200, spike=True), "log.parquet")
+    assert aster("score", log, "-m", model, "-o", "s.parquet").code == 0
+    assert aster("report", "s.parquet", "-m", model, "-o", "page.html").code == 0
+    page = page_of("page.html")
+    told = aster("inspect", model).out
+    hardest = told.partition("hardest")[2].split()[0]
+    assert f"{hardest} at the hardest" in page
+    first, second = data_of("page.html")["phases"]
+    assert (first["name"], first["from"], second["name"]) == ("first part", 1, "whole log")

@@ -93,6 +93,21 @@ def test_every_anomaly_is_marked_at_every_zoom(page: Browser) -> None:
         assert min(abs(mark - expected) for mark in marks) < 4
 
 
+def test_long_names_of_machines_stay_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    """Names often differ at their ends, and letters differ in width."""
+    names = ("WAREHOUSE-MMMM-1", "WAREHOUSE-MMMM-2", "iiiiiiii")
+    scores = [made_scores(50, spikes=(slice(10, 12),), unit=name) for name in names]
+    both = pl.concat(scores).sort("timestamp", maintain_order=True)
+    Report("plant", collected(both)).write(tmp_path / "page.html")
+    browser.look()
+    browser.open(tmp_path / "page.html")
+    texts = "[...document.querySelectorAll('#lanes .lane text')]"
+    assert min(browser.run(f"{texts}.map((text) => text.getBBox().x)")) >= 0
+    shown = browser.run(f"{texts}.map((text) => text.textContent)")
+    assert [text[-1] for text in sorted(shown)] == ["1", "2", "i"]
+    assert "iiiiiiii" in shown
+
+
 def test_an_event_leads_to_the_chart(page: Browser) -> None:
     """From the table to the rows that it is about, with a click anywhere on its line."""
     before = view_of(page)

@@ -53,6 +53,15 @@ function axisTitle(plot, text) {
   plot.drawing.append(draw("text", { class: "tick", x: plot.left, y: plot.top - 6 }, text));
 }
 
+/** Write a name into a drawn text, its middle left out where it has no room: names often differ at their ends. */
+function fitInto(label, name, room) {
+  label.textContent = name;
+  for (let kept = name.length - 1; kept > 1 && label.getComputedTextLength() > room; kept -= 1) {
+    const tail = Math.ceil(kept / 2);
+    label.textContent = `${name.slice(0, kept - tail)}…${name.slice(-tail)}`;
+  }
+}
+
 function timeAxis(plot, x, from, to, { labelled = true } = {}) {
   const about = Math.max(2, Math.floor((plot.right - plot.left) / 110));
   for (const { at, text, below } of clockTicks(from, to, about)) {
@@ -151,8 +160,8 @@ function extent(columns, part = 0.06) {
   return [low - room, high + room];
 }
 
-/** Plain curves over numbers: `series` are {name, points}, drawn in this order. */
-function plainCurves(holder, { series, x, y, diagonal = false, xTicks = null }) {
+/** Plain curves over numbers: `series` are {name, points}, drawn in this order; `parts` are {name, from} along x. */
+function plainCurves(holder, { series, x, y, diagonal = false, xTicks = null, parts = [] }) {
   const plot = canvas(holder, 240, { top: 22, bottom: 38 });
   const xs = series.flatMap(({ points }) => points.map((point) => point[0]));
   const ys = series.flatMap(({ points }) => points.map((point) => point[1]));
@@ -173,6 +182,18 @@ function plainCurves(holder, { series, x, y, diagonal = false, xTicks = null }) 
       class: "reference", d: path([[toX(x0), toY(y0)], [toX(x1), toY(y1)]]),
     }));
   }
+  parts.forEach(({ name, from }, place) => {
+    // the first name follows the axis title
+    const at = place ? toX(from - 0.5) : plot.left + 40;
+    if (place) {
+      plot.drawing.append(
+        draw("line", { class: "reference", x1: at, x2: at, y1: plot.top - 16, y2: plot.bottom }));
+    }
+    const next = place + 1 < parts.length ? toX(parts[place + 1].from - 0.5) : plot.right;
+    const label = draw("text", { class: "tick faint", x: at + 5, y: plot.top - 6 });
+    plot.drawing.append(label);
+    fitInto(label, name, next - at - 8);
+  });
   series.forEach(({ points }, place) => {
     plot.drawing.append(draw("path", {
       class: `series series-${place}`, d: path(points.map(([a, b]) => [toX(a), toY(b)])),

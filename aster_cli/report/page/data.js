@@ -88,13 +88,13 @@ function timeOfDay(wall, step) {
   return `${text}:${shown.padStart(digits ? digits + 3 : 2, "0")}`;
 }
 
-/** A point of time, or a count, as the log would write it. */
+/** A point of time, or a count: as finely as the log's steps and a span to look at deserve. */
 function moment(distance, span) {
   if (!clock.in_seconds) return number(clock.origin + distance, 9);
   const wall = wallTime(distance);
   const date = isoDate(new Date(wall));
   if (clock.kind === "date") return date;
-  const step = Math.min((span * SECOND) / 1000, clock.step * SECOND);
+  const step = Math.max((span * SECOND) / 1000, clock.step * SECOND);
   return `${date} ${timeOfDay(wall, step)}`;
 }
 

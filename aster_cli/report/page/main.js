@@ -77,6 +77,12 @@ const charts = {
     series: given.losses,
     x: { title: "epoch" },
     y: { title: "loss" },
+    parts: given.phases,
+  }),
+  hardness: (holder) => plainCurves(holder, {
+    series: [given.hardness],
+    x: { title: "epoch" },
+    y: { title: "told apart", range: [0.5, 1] },
   }),
 };
 

@@ -9,6 +9,10 @@ function severityOf(severity) {
   return given.severities.find(([least]) => severity >= least)?.[1] ?? "low";
 }
 
+/** A severity as the table has it: cut, not rounded, so that what is below 99 does not read as 99. */
+const severityText = (severity) => (
+  Number.isNaN(severity) ? "–" : (Math.floor(severity * 10) / 10).toFixed(1));
+
 /** Tinted stretches behind a chart: the events in view, the chosen one stronger; and labels. */
 function stretches(plot, x, { labels = false } = {}) {
   const clip = (at) => Math.min(Math.max(at, plot.left), plot.right);
@@ -119,8 +123,8 @@ cursor.followers.push(() => {
   const bin = binAt(cursor.at);
   const severity = bins.severity[bin];
   const rows = bins.rows[bin] === 1 ? "" : `, ${number(bins.rows[bin], 7)} rows from there`;
-  readout.textContent = `${moment(bins.time[bin], view.to - view.from)}${rows} · `
-    + `score ${valueAt(bins.score, bin)} · severity ${number(severity, 3)}`
+  readout.textContent = `${moment(bins.time[bin], 0)}${rows} · `
+    + `score ${valueAt(bins.score, bin)} · severity ${severityText(severity)}`
     + `${bins.anomalies[bin] ? ` · ${number(bins.anomalies[bin], 7)} anomalous` : ""}`;
 });
 
@@ -154,12 +158,12 @@ function drawLanes() {
   given.machines.forEach((machine, place) => {
     const top = plot.top + place * LANE;
     const lane = draw("g", { class: "lane" });
-    // names often differ at their ends
-    const name = machine.name.length > 8
-      ? `${machine.name.slice(0, 3)}…${machine.name.slice(-4)}` : machine.name;
+    plot.drawing.append(lane);
     lane.append(draw("title", {}, machine.name));
     if (given.machines.length > 1) {
-      lane.append(draw("text", { class: "tick end", x: plot.left - 6, y: top + 15 }, name));
+      const label = draw("text", { class: "tick end", x: plot.left - 6, y: top + 15 });
+      lane.append(label);
+      fitInto(label, machine.name, plot.left - 8);
     }
     lane.append(draw("rect", {
       class: "ground", x: x(machine.start), y: top + 7, height: 8,
@@ -176,7 +180,6 @@ function drawLanes() {
         width: Math.max(Math.min(x(view.to), plot.right) - Math.max(x(view.from), plot.left), 2) + 2,
       }));
     }
-    plot.drawing.append(lane);
   });
   lanes.toTime = (at) => from - room
     + ((at - plot.left) / (plot.right - plot.left)) * (to - from + 2 * room);
