@@ -18,6 +18,8 @@ from polars.testing import assert_frame_equal
 from aster_cli import Detector
 from aster_cli.calibrating import FEW_SCORES, Readings, calibrate, read_blocks
 from aster_cli.calibration import ReadingScale, evidence, join_readings
+from aster_cli.card import read_card
+from aster_cli.card.facts import origin_facts
 from aster_cli.checkpoint import load_model
 from aster_cli.config import DetectorConfig
 from aster_cli.errors import DataError, SchemaMismatchError, UsageError
@@ -26,6 +28,7 @@ from aster_cli.model.neighbours import BLOCKS, NormalWindows
 from aster_cli.reading import READINGS, WindowReader
 from aster_cli.results import EpochResult, MachineId
 from aster_cli.windows import TrainingWindows
+from aster_cli.wording import number
 from tests.tiny_backbone import WIDTH
 from tests.tiny_detector import (
     WINDOW,
@@ -113,14 +116,17 @@ def test_the_model_card_tells_what_training_came_to(
     record = json.loads((folder / "training.json").read_text())
     for heading in ("learnt from", "Settings", "Training", "Calibration", "Sensors", "Limits"):
         assert re.search(rf"^##.*{heading}", card, re.MULTILINE), heading
-    assert f"| span | {record['start']} to {record['end']} |" in card
-    assert "| machines | 2, by unit |" in card
+    assert f"| model | {read_card(folder).manifest.model_id} |" in card
+    assert "| machines | 2 by unit |" in card
     for epoch in (record["epochs"][0], record["epochs"][-1]):
         for value in epoch["losses"].values():
-            assert f"{value:.3g}" in card
+            assert number(value, 3) in card
     separations = [epoch["separation"] for epoch in record["epochs"] if epoch["separation"]]
-    assert f"{separations[0]:.3f} after the first epoch, {min(separations):.3f} at the" in card
-    assert f"| threshold | {record['threshold']:.4g} |" in card
+    assert f"| first epoch | {separations[0]:.3f} |" in card
+    assert f"| hardest | {min(separations):.3f} |" in card
+    for name, value in origin_facts(read_card(folder)):
+        assert name == "trained" or value is None or f"| {name} | {value} |" in card
+    assert f"| threshold | {number(record['threshold'])}, for 0.5 % of normal rows |" in card
     assert "so it takes a margin" in card
     assert "A machine that training did not see" in card
     widths = {line.count(" | ") for line in card.splitlines() if line.startswith("| s0")}

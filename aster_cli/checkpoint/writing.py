@@ -18,7 +18,7 @@ import polars as pl
 from aster_cli.calibration import Calibration, ScoreTable
 from aster_cli.card.encoding import FORMAT, MANIFEST, digests_of, identity_of, pretty, seal_of
 from aster_cli.card.reading import is_model
-from aster_cli.card.values import Manifest
+from aster_cli.card.values import Manifest, ModelCard
 from aster_cli.checkpoint.machines import FOLDER, MachineDetectors, folder_of
 from aster_cli.checkpoint.readme import readme
 from aster_cli.checkpoint.tables import Bands, MachineBand, MachineTable, Scales
@@ -54,6 +54,9 @@ def save_model(
     target = place_of(target)
     contents = _contents(checkpoint)
     manifest = _manifest(checkpoint, contents, detectors)
+    card = ModelCard(manifest, checkpoint.config, checkpoint.schema, checkpoint.training)
+    contents["README.md"] = readme(card, checkpoint.calibration.pooled.held_out).encode()
+    manifest = _sealed(msgspec.structs.replace(manifest, files=digests_of(contents)))
     staging = None
     try:
         parent = target.absolute().parent
@@ -144,7 +147,7 @@ def identify(checkpoint: Checkpoint, detectors: MachineDetectors | None = None) 
 
 
 def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """Every file of the directory but the manifest, by path."""
+    """Every file of the directory but the manifest and the README, by path."""
     from safetensors.numpy import save as arrays
 
     scales = Scales(
@@ -172,7 +175,6 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "calibration.parquet": _parquet(_held_out(checkpoint.calibration)),
         "reference.parquet": _parquet(checkpoint.reference),
         "weights.safetensors": arrays(checkpoint.weights),
-        "README.md": readme(checkpoint).encode(),
     }
     backbone, adapter = checkpoint.backbone, checkpoint.adapter
     if backbone is not None:
@@ -202,7 +204,7 @@ def _manifest(
     checkpoint: Checkpoint, contents: Mapping[str, bytes], detectors: MachineDetectors | None
 ) -> Manifest:
     digests = digests_of(contents)
-    manifest = Manifest(
+    return Manifest(
         format=FORMAT,
         model_id=identity_of(digests, _by_folder(detectors)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -215,6 +217,9 @@ def _manifest(
         files=digests,
         detectors=_by_folder(detectors),
     )
+
+
+def _sealed(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, seal=seal_of(manifest))
 
 

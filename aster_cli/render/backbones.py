@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from aster_cli.backbones import BackboneInfo
 from aster_cli.plain import plain
 from aster_cli.render.layout import Column, table
-from aster_cli.render.text import count
+from aster_cli.wording import count
 
 
 def backbones_table(models: Sequence[BackboneInfo]) -> RenderableType:

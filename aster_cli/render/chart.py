@@ -10,8 +10,8 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from aster_cli.render.layout import QUIET, WARNING, Rendered
-from aster_cli.render.text import alike
 from aster_cli.results import FloatArray
+from aster_cli.wording import alike
 
 _BRAILLE = 0x2800
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # by row and column

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from aster_cli.plain import plain
 from aster_cli.render.layout import HEADING, QUIET, WARNING, Cell, Column, table, title
-from aster_cli.render.text import NOTHING, count, share
+from aster_cli.wording import NOTHING, count, share
 
 Values = Mapping[str, float | int | None]
 

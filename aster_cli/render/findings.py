@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aster_cli.drift import Finding
 from aster_cli.plain import plain
-from aster_cli.render.text import count, length, machine_name, moment, share, until
+from aster_cli.wording import count, length, machine_name, moment, share, until
 
 _MOST = 10
 

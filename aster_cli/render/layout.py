@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from aster_cli.render.text import shorten
+from aster_cli.wording import shorten
 
 WIDE = 110
 """Columns from which tables show everything."""
@@ -195,9 +195,3 @@ def table_lines(
 def text(cell: Cell) -> Text:
     """A cell as it is; nothing in it is markup."""
     return cell if isinstance(cell, Text) else Text(cell)
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -22,24 +22,24 @@ from aster_cli.render.layout import (
     Indented,
     Paragraph,
     head,
-    listed,
     section,
     table,
     text,
 )
-from aster_cli.render.text import (
+from aster_cli.sparklines import sparkline
+from aster_cli.wording import (
     NOTHING,
     alike,
     clock_noun,
     count,
     length,
+    listed,
     machine_name,
     moment,
     share,
     shorten,
     until,
 )
-from aster_cli.sparklines import sparkline
 
 _NARROWEST_TREND = 10
 _NARROWEST_NAME = 12

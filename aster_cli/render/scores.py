@@ -18,18 +18,20 @@ from aster_cli.render.layout import (
     Column,
     Fact,
     head,
-    listed,
     section,
     table,
     table_lines,
 )
 from aster_cli.render.severity import severity_text
-from aster_cli.render.text import (
+from aster_cli.render.timeline import timeline_section
+from aster_cli.results import Event, MachineId, SensorShare, Status
+from aster_cli.wording import (
     DIRECTIONS,
     NOTHING,
     against_expected,
     count,
     duration,
+    listed,
     machine_name,
     moment,
     number,
@@ -37,8 +39,6 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
-from aster_cli.render.timeline import timeline_section
-from aster_cli.results import Event, MachineId, SensorShare, Status
 
 MOST_EVENTS, MOST_SENSORS = 10, 3
 _MOST_ROWS = 10  # of machines and sensors

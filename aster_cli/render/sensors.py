@@ -11,7 +11,7 @@ from aster_cli.inspection import Course, LogReport, SensorReport, Suspect
 from aster_cli.plain import plain
 from aster_cli.render.chart import Chart
 from aster_cli.render.layout import WARNING, Facts, Indented, Paragraph, head, section
-from aster_cli.render.text import alike, count, machine_name, moment, share, until
+from aster_cli.wording import alike, count, machine_name, moment, share, until
 
 HEIGHT = 10
 """Lines of a chart."""

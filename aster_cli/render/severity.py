@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from aster_cli.render.text import NOTHING
+from aster_cli.wording import NOTHING
 
 SEVERITIES = ((99.0, "extreme", "bold red"), (95.0, "high", "red"), (90.0, "raised", "yellow"))
 """From which severity a word and a style hold; 90 is the highest score of the normal rows in calibration."""

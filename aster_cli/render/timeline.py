@@ -10,8 +10,8 @@ from aster_cli.inspection import SensorCourse, Timeline
 from aster_cli.plain import plain
 from aster_cli.render.layout import QUIET, ByWidth, section
 from aster_cli.render.severity import severity_text
-from aster_cli.render.text import moment, shorten
 from aster_cli.sparklines import LEVELS, MISSING, fit
+from aster_cli.wording import moment, shorten
 
 _NAME = 22  # columns of the longest name
 _MOST_SENSORS = 6

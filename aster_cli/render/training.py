@@ -10,8 +10,8 @@ from aster_cli.checkpoint import EpochRecord, OnEpoch
 from aster_cli.plain import plain
 from aster_cli.render.layout import QUIET
 from aster_cli.render.progress import bar
-from aster_cli.render.text import number
 from aster_cli.results import MachineId
+from aster_cli.wording import number
 
 EVERY = 4
 """Epochs from one plain line to the next."""

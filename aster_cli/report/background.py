@@ -6,13 +6,14 @@ from typing import Any
 from rich.text import Text
 
 from aster_cli.card import EpochRecord, ModelCard, hardness, limits
+from aster_cli.card.facts import origin_facts, settings_facts, threshold_facts, words
 from aster_cli.inspection import LogReport, SensorPart
 from aster_cli.plain import plain
 from aster_cli.render.layout import Fact
 from aster_cli.render.logs import log_facts
-from aster_cli.render.model import origin_facts, settings_facts, threshold_facts
 from aster_cli.render.scores import STATUSES
-from aster_cli.render.text import (
+from aster_cli.report.tables import Table, table
+from aster_cli.wording import (
     DIRECTIONS,
     NOTHING,
     alike,
@@ -22,7 +23,6 @@ from aster_cli.render.text import (
     number,
     share,
 )
-from aster_cli.report.tables import Table, table
 
 _OF_TRAINING = ("anomalies", "too short")  # findings about a log that is to be learnt from
 
@@ -127,7 +127,7 @@ def model_parts(card: ModelCard | None) -> dict[str, Any] | None:
     names = list(epochs[0].losses) if epochs else []
     losses = table(
         "Losses over the epochs",
-        ("training", "#epoch", "#step", *(f"#{_words(name)}" for name in names), "#told apart"),
+        ("training", "#epoch", "#step", *(f"#{words(name)}" for name in names), "#told apart"),
         [
             (
                 _phase(epoch),
@@ -157,7 +157,7 @@ def loss_curves(epochs: Sequence[EpochRecord]) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "name": _words(name),
+            "name": words(name),
             "points": [
                 [place + 1, epoch.losses[name]]
                 for place, epoch in enumerate(epochs)
@@ -194,7 +194,3 @@ def _hardness(epochs: Sequence[EpochRecord]) -> str:
 
 def _phase(epoch: EpochRecord) -> str:
     return "first part" if epoch.phase == "fit" else "whole log"
-
-
-def _words(name: str) -> str:
-    return plain(name.replace("_", " ")) if name != "kl" else "KL"

@@ -13,7 +13,6 @@ from aster_cli.logs import Log
 from aster_cli.logs.writers import replaced_file
 from aster_cli.plain import plain
 from aster_cli.render.severity import SEVERITIES
-from aster_cli.render.text import clock_noun, count, number
 from aster_cli.report import background, charts, overview
 from aster_cli.report.bins import Bins, CurveBins, bin_rows, binned_log
 from aster_cli.report.expected import ExpectedBins
@@ -21,6 +20,7 @@ from aster_cli.report.judged import Judged, curve_data, judged_parts, label_data
 from aster_cli.report.page import render_page
 from aster_cli.report.rows import ReportRows
 from aster_cli.report.tables import Table, table
+from aster_cli.wording import clock_noun, count, number
 
 MOST_EVENTS = 500
 """Events in the table; the timeline marks the rows of all."""

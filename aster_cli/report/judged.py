@@ -12,10 +12,10 @@ from aster_cli.evaluation.curves import Curves, curves
 from aster_cli.evaluation.hits import LabelledEvent, labelled_events
 from aster_cli.evaluation.metrics import Metrics
 from aster_cli.plain import plain
-from aster_cli.render.text import NOTHING, count, length, number, share, until
 from aster_cli.report.rows import ReportRows
 from aster_cli.report.tables import table
 from aster_cli.results import Event, FloatArray
+from aster_cli.wording import NOTHING, count, length, number, share, until
 
 _MOST_EVENTS = 500
 _CURVE_ROWS = 21  # of the table that stands in for the curves

@@ -8,7 +8,10 @@ import numpy as np
 from aster_cli.inspection import SensorPart
 from aster_cli.plain import plain
 from aster_cli.render.severity import SEVERITIES, severity_number
-from aster_cli.render.text import (
+from aster_cli.report.rows import STATUSES, ReportRows
+from aster_cli.report.tables import Table, table
+from aster_cli.results import Event, SensorShare
+from aster_cli.wording import (
     DIRECTIONS,
     NOTHING,
     count,
@@ -20,9 +23,6 @@ from aster_cli.render.text import (
     share,
     until,
 )
-from aster_cli.report.rows import STATUSES, ReportRows
-from aster_cli.report.tables import Table, table
-from aster_cli.results import Event, SensorShare
 
 _STRETCHES = 40
 

@@ -14,9 +14,9 @@ from aster_cli.inspection import last_scored, rebuild_events
 from aster_cli.logs import SCORE_DTYPES
 from aster_cli.logs.clock import epoch_unit, time_kind, to_instants
 from aster_cli.logs.machines import code_machines
-from aster_cli.render.text import machine_name, moment
 from aster_cli.results import Event, FloatArray, MachineId
 from aster_cli.schema import TimeKind
+from aster_cli.wording import machine_name, moment
 
 MOST_MACHINES = 200
 """Machines that are drawn one by one; all others share a lane."""

@@ -172,6 +172,7 @@ def test_the_model_says_what_it_holds(fleet: Path, aster: Aster) -> None:
     """And another threshold rests on the scores of the machine's own detector."""
     shown = aster("inspect", fleet).out
     assert "2 of single machines, and a pooled one" in shown
+    assert "of single machines, and a pooled one |" in (fleet / "README.md").read_text()
     card = read_card(fleet)
     (note,) = card.training.notes
     assert note == "too short for a detector of its own, served by the pooled one: 'short'"

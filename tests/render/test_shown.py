@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from syrupy.assertion import SnapshotAssertion
 
 from aster_cli.backbones import BackboneInfo
+from aster_cli.card.facts import threshold_facts
 from aster_cli.checkpoint import MachineThreshold, ModelCard
 from aster_cli.evaluation.metrics import Metrics
 from aster_cli.inspection import (
@@ -27,7 +28,7 @@ from aster_cli.inspection import (
 from aster_cli.render.backbones import backbones_table
 from aster_cli.render.evaluation import metrics_table
 from aster_cli.render.logs import log_report
-from aster_cli.render.model import model_report, threshold_facts, trained_summary
+from aster_cli.render.model import model_report, trained_summary
 from aster_cli.render.scores import score_summary, scores_report
 from aster_cli.render.severity import severity_text
 from aster_cli.results import Event

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from aster_cli.plain import plain
-from aster_cli.render.text import (
+from aster_cli.results import SensorShare
+from aster_cli.wording import (
     against_expected,
     alike,
     count,
@@ -20,7 +21,6 @@ from aster_cli.render.text import (
     shorten,
     until,
 )
-from aster_cli.results import SensorShare
 
 
 @pytest.mark.parametrize(

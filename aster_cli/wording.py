@@ -157,3 +157,9 @@ def until(start: str, end: str) -> str:
         return start
     same_day = len(start) > 11 and start[:11] == end[:11] and start[10] == " "
     return f"{start} {NOTHING} {end[11:] if same_day else end}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
