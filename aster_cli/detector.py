@@ -37,19 +37,13 @@ from aster_cli.drift import MachineWatch
 from aster_cli.errors import UsageError
 from aster_cli.events import EventTracker
 from aster_cli.explaining import OnExplained
-from aster_cli.fitting import (
-    OnMachine,
-    TrainingLog,
-    Trainings,
-    fit_detector,
-    fit_machines,
-    in_turn,
-)
+from aster_cli.fitting import TrainingLog, fit_detector
 from aster_cli.incremental import IncrementalScorer
 from aster_cli.inspection import event_table
 from aster_cli.judges import DetectorJudges
 from aster_cli.logs import Log, LogSchema, open_frame, open_log, read_incidents
 from aster_cli.model.device import find_device
+from aster_cli.per_id import OnMachine, Trainings, fit_machines, in_turn
 from aster_cli.preparation import (
     collect,
     drop_empty_sensors,

@@ -25,8 +25,9 @@ from aster_cli.config import AlertRule
 from aster_cli.detector import Detector
 from aster_cli.errors import AsterError, ModelDirectoryError, StorageError, UsageError
 from aster_cli.events import with_similar
-from aster_cli.fitting import Left, MachineTraining, OnMachine, TrainingLog
+from aster_cli.fitting import TrainingLog
 from aster_cli.logs import ROW, Log, LogShare, share_out
+from aster_cli.per_id import Left, MachineTraining, OnMachine
 from aster_cli.results import MachineId, Series
 from aster_cli.scoring import ScoreSummary, require_values
 from aster_cli.timing import TimeLimit
@@ -171,7 +172,7 @@ def merged(streams: Sequence[tuple[int, Iterator[pl.DataFrame]]]) -> Iterator[pl
 def train_on_cluster(
     trainings: list[MachineTraining], on_machine: OnMachine, limit: TimeLimit
 ) -> Iterator[Left | None]:
-    """Run trainings of single machines on the workers of a cluster; see `aster_cli.fitting.Trainings`.
+    """Run trainings of single machines on the workers of a cluster; see `aster_cli.per_id.Trainings`.
 
     Of the limit each gets as much as if those that run together were one.
 

@@ -150,9 +150,9 @@ def train(
             journal.notes([f"there is no {partial.folder}: training begins at the start"])
         # torch and all that comes with it: only from here on
         from aster_cli.detector import Detector
-        from aster_cli.fitting import in_turn
         from aster_cli.model.device import find_device
         from aster_cli.model.ranks import opened
+        from aster_cli.per_id import in_turn
         from aster_cli.render.training import machine_progress, training_progress
 
         trainings = in_turn

@@ -12,7 +12,7 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
-from aster_cli import Detector, fitting, judges
+from aster_cli import Detector, fitting, judges, per_id
 from aster_cli.checkpoint import (
     Checkpoint,
     MachineDetectors,
@@ -194,7 +194,7 @@ def test_a_machine_that_does_not_converge_is_left_to_the_pooled_one(
             raise UsageError("training does not converge")
         return fit(series, *args, **more)
 
-    monkeypatch.setattr(fitting, "fit_detector", diverging)
+    monkeypatch.setattr(per_id, "fit_detector", diverging)
     log = save(normal(*MACHINES), "log.parquet")
     assert aster("train", log, "--id-col", "unit", *FAST, "--per-id", "-o", "m.aster").code == 0
     card = read_card(Path("m.aster"))
