@@ -22,7 +22,8 @@ from aster_cli.snapshots import pack, unpack
 FORMAT = 4
 """Version of the state's format; another one is refused.
 
-Format 1 knew no alert rule, and nothing of drift; format 2 nothing of evidence.
+Format 1 knew no alert rule, and nothing of drift; format 2 nothing of evidence, format 3
+nothing of what leading sensors are called.
 """
 
 LARGEST = 1 << 32

@@ -174,6 +174,14 @@ def test_a_unit_jump(
     assert str(report.suggestion).endswith("--exclude-cols level")
 
 
+def test_two_rows_are_no_unit(tmp_path: Path) -> None:
+    """Of so short a part no row is clear of its edges: nothing can be told, and nothing is warned of."""
+    level = np.random.default_rng(0).uniform(20.0, 21.0, 40)
+    level[20:22] *= 5.0
+    frame = pl.DataFrame({"time": range(40), "level": level, "other": level[::-1] + 1.0})
+    assert "unit jump" not in found(look(frame, tmp_path))
+
+
 def test_a_level_that_changes_by_itself_is_no_unit_jump(tmp_path: Path) -> None:
     """It keeps its spread, drifts, comes and goes, or is the same again elsewhere."""
     late = np.arange(ROWS) >= 1200

@@ -18,6 +18,7 @@ from aster_cli.results import FloatArray
 _STRETCHES = 40  # at least, to see two units in
 _SHARE = 0.05  # of them in the rarer unit, at least
 _SMOOTHED = 3  # stretches that a median takes in: one alone that is far out changes nothing
+_CLEAR = 2  # stretches of either unit throughout, at least
 _SIDE = 5  # stretches on either side of a step that tell how high it is
 _LEAST_RATIO = 1.5  # kilometres and miles are 1.6
 _NEAR = 1.25  # how far its estimates may be apart
@@ -104,7 +105,8 @@ def _split(values: FloatArray) -> _Split | None:
         return None
     clear = np.ones(n, dtype=bool)
     clear[changes] = clear[changes - 1] = False
-    return _Split(values, above != above[0], clear, changes.tolist())
+    split = _Split(values, above != above[0], clear, changes.tolist())
+    return split if min(map(len, split.parts(values))) >= _CLEAR else None
 
 
 def _spread(split: _Split, low: FloatArray, high: FloatArray) -> float:

@@ -164,9 +164,19 @@ def _schema_of(reader: LogReader) -> pl.Schema:
 
 def _require_fields(stored: pl.DataType, where: str) -> None:
     """Refuse leading sensors that do not tell their values, as those of earlier versions."""
-    if not (isinstance(stored, pl.List) and isinstance(stored.inner, pl.Struct)):
-        return
-    lacking = [name for name in _TOP_SENSOR if name not in dict(stored.inner)]
+    if isinstance(stored, pl.List) and isinstance(stored.inner, pl.Struct):
+        _require_none([name for name in _TOP_SENSOR if name not in dict(stored.inner)], where)
+
+
+def _require_told(cells: pl.Series, where: str) -> None:
+    """The same of leading sensors that are stored as JSON."""
+    first = cells.filter(cells.str.contains("{", literal=True)).head(1)
+    _require_none(
+        [name for name in _TOP_SENSOR for cell in first if f'"{name}"' not in cell], where
+    )
+
+
+def _require_none(lacking: Sequence[str], where: str) -> None:
     if lacking:
         raise LogFormatError(
             f"was written by an earlier aster: its top_sensors have no {lacking[0]!r}",
@@ -217,7 +227,9 @@ def _decoded(reader: LogReader, wanted: dict[str, pl.DataType]) -> Iterator[pl.D
         return
     for frame in reader.frames({**wanted, "top_sensors": pl.String()}, rows=HEAD_ROWS):
         try:
-            yield frame.with_columns(pl.col("top_sensors").str.json_decode(TOP_SENSORS))
+            decoded = frame.with_columns(pl.col("top_sensors").str.json_decode(TOP_SENSORS))
         except pl.exceptions.ComputeError as error:
             where = reader.source.display_name
             raise LogFormatError("column 'top_sensors' is not JSON", where=where) from error
+        _require_told(frame["top_sensors"], reader.source.display_name)
+        yield decoded

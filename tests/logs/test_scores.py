@@ -140,10 +140,11 @@ def test_machines_come_back_as_the_log_has_them(tmp_path, raw):
     assert read["top_sensors"].equals(SCORES["top_sensors"])
 
 
-def test_scores_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["s.parquet", "s.csv", "s.ndjson"])
+def test_scores_of_an_earlier_version_are_refused(tmp_path: Path, name: str) -> None:
     """Their events would have no values, and a reader would take that for "not known"."""
     earlier = pl.element().struct.field("sensor", "share", "direction")
     stored = SCORES["top_sensors"].list.eval(pl.struct(earlier))
-    path = written(SCORES.with_columns(stored), tmp_path / "s.parquet")
+    path = written(SCORES.with_columns(stored), tmp_path / name)
     with pytest.raises(LogFormatError, match=r"earlier aster: .* no 'actual'; score the log again"):
         read_scores(str(path))
