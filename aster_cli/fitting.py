@@ -183,6 +183,7 @@ def fit_detector(
             (
                 *log.notes,
                 *_shared_out(),
+                *_compiled(config),
                 *_short_memory(config.training.batch_size, epochs, device),
                 *_short_time(cut_short),
             ),
@@ -255,6 +256,11 @@ def _shared_out() -> list[str]:
     """Say that several processes have trained, if they have."""
     count = ranks.count()
     return [f"{count} processes shared out the windows of every step"] if count > 1 else []
+
+
+def _compiled(config: DetectorConfig) -> list[str]:
+    """Say that training was compiled, if it was."""
+    return ["trained in kernels of torch.compile"] if config.training.compile else []
 
 
 def _short_memory(batch: int, epochs: list[EpochRecord], device: torch.device) -> list[str]:

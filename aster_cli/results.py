@@ -154,16 +154,15 @@ class SensorShare:
         sensor: Its name.
         share: From 0 to 1; the shares of an event sum to 1.
         direction: +1 above what was expected, -1 below, 0 neither.
-        actual: In the sensor's own units, where it lies farthest from what was expected; None where
-            that is not known.
+        actual: In the sensor's own units, where it lies farthest from what was expected.
         expected: What was expected there.
     """
 
     sensor: str
     share: float
     direction: int
-    actual: float | None = None
-    expected: float | None = None
+    actual: float
+    expected: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,9 +151,9 @@ def train(
                 try:
                     with ranks.with_part():
                         terms = _learn(network, batch, others, strength, at_once)
+                    ranks.average_gradients(trained.values())
                 except torch.OutOfMemoryError:
                     at_once = _fewer(at_once, device)
-            ranks.average_gradients(trained.values())
             torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
             optimiser.step()
             warming.step()

@@ -86,7 +86,7 @@ DIRECTIONS = {1: "above expected", -1: "below expected"}
 
 
 def against_expected(part: "SensorShare") -> str:
-    """Where a sensor stood: ``flow 38 % below``, ``heat 3.2 above``, ``flow below`` without values.
+    """Where a sensor stood: ``flow 38 % below``, ``heat 3.2 above``.
 
     A percentage stands where it makes sense: both values are positive, and they differ by one part in
     a hundred to threefold. Else the difference is in the sensor's own units.
@@ -99,8 +99,6 @@ def departure(part: "SensorShare") -> str:
     if not part.direction:
         return "as expected"
     side = "above" if part.direction > 0 else "below"
-    if part.actual is None or part.expected is None:
-        return side
     difference = abs(part.actual - part.expected)
     makes_sense = part.expected > 0.0 <= part.actual
     if makes_sense and 0.01 <= difference / part.expected <= 2.0:

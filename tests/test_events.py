@@ -239,7 +239,7 @@ def test_a_sensors_values_are_those_of_its_farthest_row() -> None:
 
 def alike(name: str, start: int, **shares: float) -> Event:
     """An event that looks like this; a negative share is one below what was expected."""
-    top = tuple(SensorShare(s, abs(v), 1 if v > 0 else -1) for s, v in shares.items())
+    top = tuple(SensorShare(s, abs(v), 1 if v > 0 else -1, v, 0.0) for s, v in shares.items())
     return Event(name, (), start, start, 0.0, 1, start, 1.0, 95.0, top, open=False)
 
 

@@ -166,8 +166,9 @@ def test_a_unit_jump(
     report = look(frame, tmp_path)
     kinds = found(report)
     assert kinds.keys() == {"unit jump"}
-    until = f"until {frame['time'][1500]}" if back else "on"
-    told = re.match(f"level: from {frame['time'][1200]} {until} {said}", kinds["unit jump"])
+    start, end = (f"{frame['time'][row]:%Y-%m-%d %H:%M}" for row in (1200, 1500))
+    until = f"until {end}" if back else "on"
+    told = re.match(f"level: from {start} {until} {said}", kinds["unit jump"])
     assert told is not None
     for number in told.groups():
         assert float(number.replace(",", "")) == pytest.approx(max(ratio, 1 / ratio), rel=0.05)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aster_cli.inspection.sketch import Course
 from aster_cli.results import FloatArray
+from aster_cli.wording import moment
 
 _STRETCHES = 40  # at least, to see two units in
 _SHARE = 0.05  # of them in the rarer unit, at least
@@ -82,7 +83,10 @@ def find_unit_jumps(course: Course) -> Iterator[tuple[int, str]]:
             fitting = [one for one in changes if _scales_spread(one, spread) and _fits(one, split)]
             change = min(fitting, key=lambda one: abs(np.log(spread / one.ratio)), default=None)
         if change is not None:
-            yield sensor, _told(change, split, [course.starts[known[i]] for i in split.changes])
+            yield (
+                sensor,
+                _told(change, split, [moment(course.starts[known[i]]) for i in split.changes]),
+            )
 
 
 def _split(values: FloatArray) -> _Split | None:

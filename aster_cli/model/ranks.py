@@ -173,12 +173,15 @@ def _average(value: Tensor) -> Tensor:
 
 @contextmanager
 def _meeting() -> Iterator[None]:
-    """Tell of a process that does not come in place of torch's own errors."""
+    """Tell of a process that does not come, with what torch says of it."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
         raise LostProcessError(
-            "another process of this training is not there any more",
+            f"another process of this training is not there any more ({reason})",
             where="torchrun",
             hint="it says itself why; --resume goes on where all stood",
         ) from error

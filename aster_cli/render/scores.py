@@ -109,7 +109,7 @@ def _change(one: ThresholdChange) -> str:
     """A machine's new threshold, and the one before where it was another: ``P1 2.41 (2.083 before)``."""
     name = f"{shorten(machine_name(one.machine), LEAST_NAME)} " if one.machine else ""
     new, old = number(one.new), number(one.old)
-    return f"{name}{new}, as before" if new == old else f"{name}{new} ({old} before)"
+    return f"{name}{new} (as before)" if new == old else f"{name}{new} ({old} before)"
 
 
 def unknown_machines(machines: Sequence[MachineId]) -> tuple[str, ...]:

@@ -178,7 +178,11 @@ def phase_starts(epochs: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 
 def hardness_curve(epochs: Sequence[EpochRecord]) -> dict[str, Any]:
     """How well held-out windows and pseudo-anomalies were told apart, never below not at all."""
-    points = [[place + 1, max(known, 0.5)] for place, known in enumerate(hardness(epochs))]
+    points = [
+        [place, max(epoch.separation, 0.5)]
+        for place, epoch in enumerate(epochs, start=1)
+        if epoch.separation is not None
+    ]
     return {"name": "told apart", "points": points}
 
 

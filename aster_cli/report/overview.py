@@ -36,8 +36,6 @@ def departure_text(part: SensorShare) -> str:
     """Where a sensor stood in an event: ``12.1, expected 19.5, 38 % below``."""
     if not part.direction:
         return departure(part)
-    if part.actual is None or part.expected is None:
-        return f"{departure(part)} expected"
     return f"{number(part.actual)}, expected {number(part.expected)}, {departure(part)}"
 
 

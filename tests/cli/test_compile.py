@@ -66,7 +66,9 @@ def test_a_compiled_training_comes_to_a_detector_like_any(aster: Aster, save: Sa
     )
     for name, expected in plain.items():
         np.testing.assert_allclose(compiled[name], expected, rtol=0.0, atol=TOLERANCE, err_msg=name)
-    assert read_card(Path("compiled.aster")).config.training.compile
+    card = read_card(Path("compiled.aster"))
+    assert card.config.training.compile
+    assert "trained in kernels of torch.compile" in card.training.notes
     ended = aster("score", log, "-m", "compiled.aster", "-o", "scores.csv")
     assert (ended.code, "scored in" in ended.err) == (0, False)
 

@@ -1,11 +1,13 @@
 """Shared out over processes, a batch is the one that a single process has."""
 
+import re
+
 import pytest
 import torch
 
-from aster_cli.errors import UsageError
+from aster_cli.errors import LostProcessError, UsageError
 from aster_cli.model import ranks
-from aster_cli.model.ranks import _Place, drawn, opened, own_part
+from aster_cli.model.ranks import _Place, drawn, from_first, opened, own_part
 from aster_cli.model.vae import sample_posterior, sample_relaxed_prior
 
 CPU = torch.device("cpu")
@@ -71,3 +73,24 @@ def test_a_process_without_a_gpu_of_its_own_is_refused(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match=problem), opened(torch.device(device)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("Connection closed by peer\nat socket.cpp"), LostProcessError),
+        (torch.OutOfMemoryError("no memory left"), torch.OutOfMemoryError),
+    ],
+)
+def test_what_fails_where_processes_meet_is_told_as_what_it_is(
+    error: Exception, told: type[Exception], as_one_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for a lost process where memory ran out looks in vain; torch's own words stay."""
+
+    def failing(box: list[object]) -> None:
+        raise error
+
+    as_one_of(0, 2)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", failing)
+    with pytest.raises(told, match=re.escape(str(error).partition("\n")[0])):
+        from_first(1)

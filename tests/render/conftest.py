@@ -58,7 +58,7 @@ def events() -> list[Event]:
             top_sensors=(
                 SensorShare("bearing_temp_c", 0.62, 1, 81.28, 64.0),
                 SensorShare("vibration_mm_s", 0.27, -1, -0.31, 0.2),
-                SensorShare("a sensor [bold]with[/bold] a very long name", 0.11, 0),
+                SensorShare("a sensor [bold]with[/bold] a very long name", 0.11, 0, 3.0, 3.0),
             ),
             open=i == 3,
             similar=(f"{1:012x}", f"{0:012x}") if i == 3 else (),

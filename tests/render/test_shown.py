@@ -422,7 +422,7 @@ def test_names_cannot_control_the_terminal(
             "machine": (EVIL,),
             "start": EVIL,
             "end": EVIL,
-            "top_sensors": (type(part)(EVIL, 1.0, 1),),
+            "top_sensors": (type(part)(EVIL, 1.0, 1, 2.0, 1.0),),
         }
     )
     evil_scores = change(

@@ -173,12 +173,11 @@ def test_counts() -> None:
         (-1, 0.0, 4.0, "flow 100 % below"),
         (1, 0.7, 0.0, "flow 0.700 above"),
         (-1, -12.0, -8.0, "flow 4.00 below"),
-        (1, None, None, "flow above"),
         (0, 3.0, 3.0, "flow as expected"),
     ],
 )
 def test_a_percentage_stands_only_where_it_makes_sense(
-    direction: int, actual: float | None, expected: float | None, shown: str
+    direction: int, actual: float, expected: float, shown: str
 ) -> None:
     """Twice as far below zero is no percentage, and 0.05 bar of 101 is no 0 %."""
     assert against_expected(SensorShare("flow", 1.0, direction, actual, expected)) == shown
