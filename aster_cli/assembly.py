@@ -16,13 +16,15 @@ from aster_cli.model.aster import AsterNetwork, build_network
 from aster_cli.model.backbone import lora_of, merge_lora
 from aster_cli.model.compiling import compile_network
 from aster_cli.model.device import batch_windows, dtype_of
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.forecast import Forecast
+from aster_cli.model.neighbours import NormalWindows, without_forecast
 from aster_cli.model.whitening import Whitening
 from aster_cli.reading import WindowReader
 
 NO_BACKBONE = "none"
 _NORMAL = "normal."  # prefix of what normal windows are, among the kept arrays
 WHITENING = ("sensors", "together", "alone", "weight")
+FORECAST = ("coefficients", "scale")
 _LLM = "context.backbone.llm."  # prefix of the layers that are kept apart
 _SPARE_BYTES = 1 << 26  # of what a language model keeps beside its weights: masks, rotations
 
@@ -89,13 +91,14 @@ class Blueprint:
         )
         own = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         stored = own.pop(f"{_NORMAL}windows")
-        remoteness = own.pop(f"{_NORMAL}remoteness")
+        remoteness, shares = (own.pop(f"{_NORMAL}{part}") for part in ("remoteness", "shares"))
         whitening = Whitening(*(own.pop(f"{_NORMAL}whitening.{part}") for part in WHITENING))
+        forecast = Forecast(*(own.pop(f"{_NORMAL}forecast.{part}") for part in FORECAST))
         if absent is not None and len(absent):
             stored = stored.clone()
             stored[:, :, absent] = 0.0  # the scaled value of the usual level, as in the log
-            whitening = whitening.without(absent)
-        normal = NormalWindows(stored, whitening, remoteness)
+            whitening, shares = whitening.without(absent), without_forecast(shares)
+        normal = NormalWindows(stored, whitening, remoteness, forecast, shares)
         llm = {k: v for k, v in network.state_dict().items() if k.startswith(_LLM)}
         network.load_state_dict(llm | own)
         as_recorded = self.device.type == self.scoring.device

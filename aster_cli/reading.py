@@ -100,6 +100,7 @@ class WindowReader:
         batch, bends = to_device(padded, self._device), to_device(knee, self._device)
         residual, allowance, _ = self._normal.depart(batch)
         novelty = self._normal.whitening(residual)
+        familiarity = self._normal.familiarity(batch, novelty, allowance)
         expected = batch - residual
         logits = self._network(batch, novelty.together)
         # rows are too small a unit, so the whole window speaks; a token may only say less
@@ -107,7 +108,7 @@ class WindowReader:
         tokens = torch.minimum(logits, whole)
         rows = {
             "classifier": tokens.repeat_interleave(size // tokens.shape[1], dim=1),
-            "window": (allowance / novelty.square()).unsqueeze(1).expand(-1, size),
+            "window": familiarity.unsqueeze(1).expand(-1, size),
         }
         return WindowReadings(
             {name: _numpy(values[:n]) for name, values in rows.items()},

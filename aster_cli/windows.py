@@ -53,6 +53,11 @@ class TrainingWindows:
         self._machines = [owners[i] for i in long]
         self._ends = np.cumsum([len(view) for view in self._views], dtype=np.int64)
 
+    @property
+    def n_sensors(self) -> int:
+        """Sensors of every window."""
+        return int(self._views[0].shape[2])
+
     def __len__(self) -> int:
         """Return the number of windows."""
         return int(self._ends[-1]) if len(self._ends) else 0

@@ -9,7 +9,7 @@ import torch
 from aster_cli.assembly import Blueprint, keep
 from aster_cli.checkpoint import Scoring
 from aster_cli.model.device import batch_windows
-from aster_cli.model.neighbours import NormalWindows
+from aster_cli.model.neighbours import NormalWindows, without_forecast
 from aster_cli.reading import READINGS, WindowReader
 from tests.tiny_network import (
     KNEES,
@@ -39,8 +39,9 @@ def test_what_is_kept_reads_windows_as_what_was_trained() -> None:
     novelty = normal.novelty(windows)
     logits = network(windows, novelty.together)
     whole = logits.mean(dim=1, keepdim=True)
+    familiarity = normal.familiarity(windows, novelty, torch.ones(6))
     expected = {
-        "window": novelty.square().reciprocal()[:, None].expand(-1, WINDOW_SIZE),
+        "window": familiarity[:, None].expand(-1, WINDOW_SIZE),
         "classifier": logits.minimum(whole).repeat_interleave(PATCH_SIZE, dim=1),
     }
     for name, values in expected.items():
@@ -76,12 +77,11 @@ def test_normal_windows_are_kept_as_they_are() -> None:
     """Every array of them, under its own name, and windows with their rows told apart."""
     normal = tiny_normal()
     kept = keep(tiny_network(), normal).weights
-    whitening = {f"normal.whitening.{name}": w for name, w in normal.whitening.state_dict().items()}
-    arrays = {"normal.windows", "normal.remoteness", *whitening}
-    assert {name for name in kept if name.startswith("normal.")} == arrays
-    np.testing.assert_array_equal(kept["normal.remoteness"], normal.remoteness.numpy())
+    arrays = {f"normal.{name}": value for name, value in normal.state_dict().items()}
+    assert {name for name in kept if name.startswith("normal.")} == set(arrays)
+    del arrays["normal.windows"]
     np.testing.assert_array_equal(kept["normal.windows"], tiny_windows(40, seed=7).numpy())
-    for name, value in whitening.items():
+    for name, value in arrays.items():
         np.testing.assert_array_equal(kept[name], value.numpy())
         assert not np.shares_memory(kept[name], value.numpy())
 
@@ -95,7 +95,8 @@ def test_an_absent_sensor_is_measured_in_nothing() -> None:
     stored = tiny_windows(40, seed=7)
     stored[:, :, 1] = 0.0
     whitening = normal.whitening.without(np.array([1]))
-    alike = NormalWindows(stored, whitening, normal.remoteness)
+    shares = without_forecast(normal.shares)
+    alike = NormalWindows(stored, whitening, normal.remoteness, shares=shares)
     expected = WindowReader(network, alike, CPU, SCORING.batch_windows).read(windows.numpy(), KNEES)
     for name in READINGS:
         np.testing.assert_array_equal(read.rows[name], expected.rows[name])

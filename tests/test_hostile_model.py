@@ -186,6 +186,33 @@ def nowhere_remote(model: Path) -> None:
     forge_arrays(model, "weights.safetensors", change)
 
 
+def shares(value: float) -> Forge:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays["normal.shares"][:] = value
+
+    return lambda model: forge_arrays(model, "weights.safetensors", change)
+
+
+def forecast(rows: int) -> Forge:
+    """Of so many rows more, or fewer, than there are."""
+
+    def change(arrays: dict[str, Any]) -> None:
+        known = arrays["normal.forecast.coefficients"]
+        lags = (len(known) - 1) // known.shape[1] + rows
+        arrays["normal.forecast.coefficients"] = np.zeros(
+            (lags * known.shape[1] + 1, known.shape[1]), dtype=np.float32
+        )
+
+    return lambda model: forge_arrays(model, "weights.safetensors", change)
+
+
+def a_better_forecast_than_none(model: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays["normal.forecast.scale"][0] = -1.0
+
+    forge_arrays(model, "weights.safetensors", change)
+
+
 def without(name: str) -> Forge:
     return lambda model: forge_arrays(model, "weights.safetensors", lambda arrays: arrays.pop(name))
 
@@ -194,6 +221,13 @@ SIZES: dict[str, Forge] = {
     "no weight of a sensor": without("normal.whitening.weight"),
     "no remoteness": without("normal.remoteness"),
     "a remoteness of nothing": nowhere_remote,
+    "no shares": without("normal.shares"),
+    "shares of nothing": shares(0.0),
+    "shares of less than nothing": shares(-0.25),
+    "no forecast": without("normal.forecast.coefficients"),
+    "a forecast from nothing": forecast(-4),
+    "a forecast from beyond the window": forecast(4),
+    "an error below zero": a_better_forecast_than_none,
     "width": config("width = 128", "width = 4000000000"),
     "latent width": config("latent_width = 8", "latent_width = 4000000000000"),
     "patch": config("patch_size = 4", "patch_size = 2"),

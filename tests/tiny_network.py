@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aster_cli.config import ModelConfig
 from aster_cli.model.aster import AsterNetwork, build_network
+from aster_cli.model.forecast import Forecast
 from aster_cli.model.neighbours import NormalWindows
 from aster_cli.model.whitening import Whitening
 
@@ -59,5 +60,14 @@ def tiny_residuals(n: int = 300, seed: int = 8) -> Tensor:
 
 
 def tiny_normal() -> NormalWindows:
-    """Stored windows, and what is usual of their residuals."""
-    return NormalWindows(tiny_windows(40, seed=7), Whitening.fit(tiny_residuals()))
+    """Stored windows, what is usual of their residuals, and what foretells their rows."""
+    draw = torch.Generator().manual_seed(9)
+    inputs = 4 * N_SENSORS + 1
+    return NormalWindows(
+        tiny_windows(40, seed=7),
+        Whitening.fit(tiny_residuals()),
+        forecast=Forecast(
+            0.1 * torch.randn(inputs, N_SENSORS, generator=draw), torch.tensor([1.0, 2.0, 0.5])
+        ),
+        shares=torch.tensor([0.3, 0.2, 0.1, 0.4]),
+    )

@@ -7,12 +7,13 @@ import msgspec
 
 from aster_cli.card.values import Manifest
 
-FORMAT = 5
+FORMAT = 6
 """Version of the directory's format; another one is refused.
 
 Format 1 measured novelty in two lengths and knew nothing of detectors of single machines.
 Format 2 told machines' thresholds by names that two of them could share.
 Format 4 knew no normal bands.
+Format 5 knew no forecast.
 """
 
 MANIFEST = "manifest.json"

@@ -80,14 +80,23 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
         "normal.whitening.alone": (n_sensors, size, size),
         "normal.whitening.together": (n_sensors, size, size),
         "normal.whitening.weight": (n_sensors,),
+        "normal.forecast.scale": (n_sensors,),
+        "normal.shares": (4,),
     }
     stored = len(weights.get("normal.windows", ()))
     require(stored > 0, "it has no stored windows")
+    inputs = len(weights.get("normal.forecast.coefficients", ()))
+    lags, rest = divmod(inputs - 1, n_sensors)
+    require(rest == 0 and lags in range(1, size or 0), "its forecast fits no window")
+    shapes |= {"normal.forecast.coefficients": (inputs, n_sensors)}
     shapes |= {"normal.windows": (stored, size, n_sensors), "normal.remoteness": (stored,)}
     for name, shape in shapes.items():
         require(name in weights and weights[name].shape == shape, f"{name!r} has another shape")
     require_numbers(weights, "float32")
     require(bool((weights["normal.remoteness"] > 0).all()), "a remoteness is not above zero")
+    shares = weights["normal.shares"]
+    require(bool((shares >= 0).all() and shares.any()), "the lengths have no shares")
+    require(bool((weights["normal.forecast.scale"] >= 0).all()), "a usual error is below zero")
 
 
 def require_numbers(arrays: Arrays, dtype: str) -> None:

@@ -3,7 +3,8 @@
 Sub-sequence k-nearest neighbours (the strongest simple peer on server logs), with two changes. The
 mean of the nearest windows is the *expected* window, and what counts is the residual from it. And the
 residual is measured by what residuals normal windows have *from other stretches of time*, so that
-drift within training is part of normal; see `aster_cli.model.whitening`.
+drift within training is part of normal; see `aster_cli.model.whitening`. Beside its three lengths
+stands a fourth, which knows no neighbours: `aster_cli.model.forecast`.
 
 Where the nearest windows are themselves far from all of other times, in a seldom or restless regime,
 a residual says less. So novelty is weighed against how remote they are, as the local outlier factor
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aster_cli.model.forecast import Forecast, fit_forecasts
 from aster_cli.model.whitening import SMALLEST_SQUARE, Novelty, Whitening
 from aster_cli.windows import TrainingWindows, thinned
 
@@ -36,6 +38,12 @@ REMOTENESS_SHARE = 0.35
 
 LEAST_REMOTE = 0.05
 """Added to every stored window's remoteness: of two regimes that repeat to the bit none is closer."""
+
+TOP = 0.99
+"""The quantile of normal windows up to which lengths are compared."""
+
+LEAST_SPREAD = 0.1
+"""Of the logarithm of a squared length, from its median to `TOP`."""
 
 OTHER_WINDOWS = 1000
 """At most so many stored windows are what a block is expected from in training and calibration."""
@@ -70,17 +78,23 @@ class NormalWindows(nn.Module):
         whitening: Turns residuals into novelty.
         remoteness: Each one's distance to the nearest of other times, squared, in medians of that;
             all alike if None.
+        forecast: Foretells rows; that nothing changes if None.
+        shares: Of the three lengths of novelty and of the forecast's in the score; of the three alike
+            and nothing of the forecast's if None.
     """
 
     windows: Tensor
     squared_norms: Tensor
     remoteness: Tensor
+    shares: Tensor
 
     def __init__(
         self,
         windows: Float[Tensor, "stored time sensor"],
         whitening: Whitening,
         remoteness: Float[Tensor, " stored"] | None = None,
+        forecast: Forecast | None = None,
+        shares: Float[Tensor, " length"] | None = None,
     ) -> None:
         super().__init__()
         flat = windows.flatten(1).contiguous()
@@ -89,7 +103,10 @@ class NormalWindows(nn.Module):
         self.register_buffer(
             "remoteness", torch.ones(len(flat)) if remoteness is None else remoteness
         )
+        self.register_buffer("shares", without_forecast() if shares is None else shares)
         self.whitening = whitening
+        self.forecast = forecast or Forecast.none(*windows.shape[1:])
+        self._apart: list[Forecast] = []
 
     @classmethod
     def fit(
@@ -105,18 +122,29 @@ class NormalWindows(nn.Module):
         stored = torch.from_numpy(windows.take(numbers))
         _, size, n_sensors = stored.shape
         plain = Whitening.plain(size, n_sensors)
+        blocks = list(windows.blocks(BLOCKS))
+        if len(blocks) < 2:
+            # a log too short for blocks tells nothing of residuals: they count as they are
+            return cls(stored, plain)
         n_asked = min(BLOCK_WINDOWS, max(1, BLOCK_CELLS // (size * n_sensors)))
-        residuals = []
+        forecast, apart = fit_forecasts(windows, [inside for inside, _ in blocks], states)
+        residuals, foretold = [], []
         distances = torch.full((len(stored),), torch.nan)
-        for inside, outside in windows.blocks(BLOCKS):
+        for (inside, outside), one in zip(blocks, apart, strict=True):
             others = cls(torch.from_numpy(windows.some(outside, STORED_WINDOWS)), plain)
-            residuals.append(others.residual(torch.from_numpy(windows.some(inside, n_asked))))
+            asked = torch.from_numpy(windows.some(inside, n_asked))
+            residuals.append(others.residual(asked))
+            foretold.append(one.square(asked))
             own = np.flatnonzero(np.isin(numbers, inside))
             for part in np.array_split(own, max(1, len(own) // n_asked)):
                 distances[part] = others.depart(stored[part]).distance
-        # a log too short for blocks tells nothing of residuals: they count as they are
-        whitening = Whitening.fit(torch.cat(residuals), states) if residuals else plain
-        return cls(stored, whitening, _remoteness(distances, size * n_sensors))
+        whitening = Whitening.fit(torch.cat(residuals), states)
+        novelty = torch.cat([whitening(own).squares() for own in residuals], dim=1)
+        shares = _shares(torch.cat((novelty, torch.cat(foretold).unsqueeze(0))))
+        remoteness = _remoteness(distances, size * n_sensors)
+        normal = cls(stored, whitening, remoteness, forecast, shares)
+        normal._apart = apart
+        return normal
 
     def blocks(self, windows: TrainingWindows) -> list["Block"]:
         """The log's blocks, each with what the others expect; one of all, where it is too short.
@@ -124,17 +152,25 @@ class NormalWindows(nn.Module):
         Args:
             windows: Those that these were fitted on.
         """
-        numbers = windows.even_numbers(STORED_WINDOWS)
+        if not self._apart:
+            return [Block(np.arange(len(windows)), self)]
+        numbers, device = windows.even_numbers(STORED_WINDOWS), self.windows.device
         size, n_sensors = self.whitening.alone.shape[1], len(self.whitening.sensors)
         blocks = []
-        for inside, outside in windows.blocks(BLOCKS):
-            others = np.flatnonzero(np.isin(numbers, outside))
-            kept = torch.from_numpy(thinned(others, OTHER_WINDOWS)).to(self.windows.device)
-            stored = self.windows[kept].view(-1, size, n_sensors)
-            blocks.append(
-                Block(inside, NormalWindows(stored, self.whitening, self.remoteness[kept]))
+        for (inside, outside), forecast in zip(windows.blocks(BLOCKS), self._apart, strict=True):
+            kept = torch.from_numpy(
+                thinned(np.flatnonzero(np.isin(numbers, outside)), OTHER_WINDOWS)
             )
-        return blocks or [Block(np.arange(len(windows)), self)]
+            kept = kept.to(device)
+            others = NormalWindows(
+                self.windows[kept].view(-1, size, n_sensors),
+                self.whitening,
+                self.remoteness[kept],
+                forecast.to(device),
+                self.shares,
+            )
+            blocks.append(Block(inside, others))
+        return blocks
 
     def depart(self, window: Float[Tensor, "batch time sensor"]) -> Departure:
         """Compare windows with their nearest stored ones."""
@@ -159,6 +195,39 @@ class NormalWindows(nn.Module):
         """Return the whitened residual: in units of how new normal windows are."""
         novelty: Novelty = self.whitening(self.residual(window))
         return novelty
+
+    def familiarity(
+        self,
+        window: Float[Tensor, "batch time sensor"],
+        novelty: Novelty,
+        allowance: Float[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        """The inverse of a window's squared novelty, by its shares of all four lengths.
+
+        Args:
+            window: In scaled units.
+            novelty: What `whitening` makes of its residual.
+            allowance: See `Departure`.
+        """
+        squares = torch.cat((novelty.squares(), self.forecast.square(window).unsqueeze(0)))
+        return allowance / (self.shares @ squares.log()).exp()
+
+
+def without_forecast(shares: Float[Tensor, " length"] | None = None) -> Float[Tensor, " length"]:
+    """The same shares but for the forecast's, which has none; all alike if None."""
+    novelty = torch.ones(3) if shares is None else shares[:3]
+    return torch.cat((novelty / novelty.sum(), torch.zeros(1)))
+
+
+def _shares(squares: Float[Tensor, "length window"]) -> Float[Tensor, " length"]:
+    """Each length counts as much as its logarithm spreads among normal windows, from the median up.
+
+    What reaches far in normal windows has a wide scale, on which anomalies stand far out too.
+    """
+    logs = squares.log()
+    top, middle = logs.quantile(TOP, dim=1), logs.quantile(0.5, dim=1)
+    spread = (top - middle).clamp_min(LEAST_SPREAD)
+    return spread / spread.sum()
 
 
 def _remoteness(distances: Float[Tensor, " stored"], cells: int) -> Float[Tensor, " stored"]:

@@ -45,10 +45,14 @@ class Novelty(NamedTuple):
     together: Float[Tensor, "batch time sensor"]
     alone: Float[Tensor, "batch time sensor"]
 
+    def squares(self) -> Float[Tensor, "length batch"]:
+        """A window's mean square in each of the three lengths."""
+        squares = [part.square().mean(dim=(1, 2)).clamp_min(SMALLEST_SQUARE) for part in self]
+        return torch.stack(squares)
+
     def square(self) -> Float[Tensor, " batch"]:
         """A window's mean square: the geometric mean of the three lengths' own."""
-        squares = [part.square().mean(dim=(1, 2)).clamp_min(SMALLEST_SQUARE) for part in self]
-        return torch.stack(squares).log().mean(dim=0).exp()
+        return self.squares().log().mean(dim=0).exp()
 
 
 class Whitening(nn.Module):

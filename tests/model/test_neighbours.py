@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aster_cli.model import neighbours
-from aster_cli.model.neighbours import NEIGHBOURS, REMOTENESS_SHARE, NormalWindows
+from aster_cli.model.forecast import Forecast, fit_forecasts
+from aster_cli.model.neighbours import (
+    LEAST_SPREAD,
+    NEIGHBOURS,
+    REMOTENESS_SHARE,
+    TOP,
+    NormalWindows,
+    without_forecast,
+)
 from aster_cli.model.whitening import Whitening
 from aster_cli.windows import TrainingWindows
 from tests.tiny_network import N_SENSORS, WINDOW_SIZE, tiny_windows
@@ -68,6 +76,50 @@ def test_distances_are_mean_squares_to_the_nearest() -> None:
     assert found.distance.item() == pytest.approx(4.0 * WINDOW_SIZE * N_SENSORS)
 
 
+def test_familiarity_by_hand() -> None:
+    """The four squared lengths, each by its share; what is allowed counts in full."""
+    stored, asked = tiny_windows(60, seed=1), tiny_windows(5, seed=2)
+    forecast = Forecast(torch.zeros(4 * N_SENSORS + 1, N_SENSORS), torch.full((N_SENSORS,), 2.0))
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    normal = NormalWindows(stored, PLAIN, forecast=forecast, shares=shares)
+    novelty, allowance = normal.novelty(asked), torch.full((5,), 3.0)
+    lengths = torch.cat((novelty.squares(), forecast.square(asked)[None]))
+    expected = 3.0 / (lengths ** shares.unsqueeze(1)).prod(dim=0)
+    torch.testing.assert_close(normal.familiarity(asked, novelty, allowance), expected)
+
+
+def test_without_a_forecast_the_three_lengths_keep_their_proportions() -> None:
+    """So it is where a log lacks sensors, and where a log was too short to foretell."""
+    torch.testing.assert_close(
+        without_forecast(torch.tensor([0.1, 0.1, 0.2, 0.6])), torch.tensor([0.25, 0.25, 0.5, 0.0])
+    )
+    stored, asked = tiny_windows(60, seed=1), tiny_windows(5, seed=2)
+    normal = NormalWindows(stored, PLAIN)
+    novelty = normal.novelty(asked)
+    found = normal.familiarity(asked, novelty, torch.ones(5))
+    torch.testing.assert_close(found, 1.0 / novelty.square())
+
+
+def test_lengths_count_by_how_far_they_reach_in_normal_windows() -> None:
+    """Against NumPy, from blocks that each is expected and foretold by the others."""
+    rows = noise(600, (0.1, 0.5, 2.0)) * (1.0 + np.abs(np.sin(np.arange(600) / 40.0)))[:, None]
+    windows = log(rows)
+    normal = NormalWindows.fit(windows)
+    spread = []
+    for part in range(4):
+        logs = []
+        for (inside, outside), one in zip(
+            windows.blocks(neighbours.BLOCKS), normal.blocks(windows), strict=True
+        ):
+            asked = torch.from_numpy(windows.take(inside))
+            others = NormalWindows(torch.from_numpy(windows.take(outside)), normal.whitening)
+            lengths = others.novelty(asked).squares()
+            logs.append(lengths[part] if part < 3 else one.others.forecast.square(asked))
+        values = torch.cat(logs).log().numpy()
+        spread.append(max(np.quantile(values, TOP) - np.median(values), LEAST_SPREAD))
+    np.testing.assert_allclose(normal.shares, np.array(spread) / sum(spread), rtol=1e-3)
+
+
 def test_a_restless_regime_is_more_remote_than_a_calm_one() -> None:
     """Every block has both, so it is the regime that sets them apart: what it repeats badly in other
     times, a residual says less of. The median window is 1 away."""
@@ -93,7 +145,9 @@ def test_a_log_that_repeats_to_the_bit_leaves_no_window_more_remote_than_others(
 def test_what_follows_from_windows_is_not_kept() -> None:
     """Norms do; stored twice they could disagree."""
     kept = set(NormalWindows(tiny_windows(4), PLAIN).state_dict())
-    assert kept == {"windows", "remoteness", *(f"whitening.{part}" for part in PLAIN.state_dict())}
+    parts = {"whitening": PLAIN, "forecast": Forecast.none(WINDOW_SIZE, N_SENSORS)}
+    named = {f"{name}.{part}" for name, own in parts.items() for part in own.state_dict()}
+    assert kept == {"windows", "remoteness", "shares", *named}
 
 
 def test_a_drift_within_the_log_is_part_of_normal() -> None:
@@ -174,6 +228,10 @@ def test_a_block_is_expected_from_windows_outside_it(monkeypatch: pytest.MonkeyP
             (same,) = torch.nonzero((normal.windows == window).all(dim=1)).flatten()
             assert remote == normal.remoteness[same]
         assert block.others.whitening is normal.whitening
+        assert torch.equal(block.others.shares, normal.shares)
+    _, apart = fit_forecasts(windows, [block.inside for block in blocks])
+    for block, forecast in zip(blocks, apart, strict=True):
+        assert torch.equal(block.others.forecast.coefficients, forecast.coefficients)
 
 
 @pytest.mark.parametrize("deviation", [0.1, 10.0])
@@ -194,8 +252,10 @@ def test_a_log_that_gives_no_residuals_counts_them_as_they_are() -> None:
         TrainingWindows(gappy, WINDOW_SIZE),
     ):
         assert not list(windows.blocks(neighbours.BLOCKS))
-        for name, value in NormalWindows.fit(windows).whitening.state_dict().items():
+        normal = NormalWindows.fit(windows)
+        for name, value in normal.whitening.state_dict().items():
             assert torch.equal(value, PLAIN.state_dict()[name])
+        assert torch.equal(normal.shares, without_forecast())
 
 
 def test_a_machine_too_short_for_blocks_does_not_change_what_is_normal() -> None:
