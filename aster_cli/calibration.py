@@ -16,7 +16,7 @@ from aster_cli.results import FloatArray, MachineId
 ENOUGH_ROWS = 1000
 """Effective normal rows from which the empirical quantile stands without a margin."""
 
-CLASSIFIER_WEIGHT = 0.25
+CLASSIFIER_WEIGHT = 0.1
 """Of the classifier in the joint score, beside the window score's 1."""
 
 SMALLEST_SPREAD = 0.05
@@ -124,7 +124,7 @@ def evidence(readings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 def join_readings(
     readings: Mapping[str, FloatArray], scales: Mapping[str, ReadingScale]
 ) -> FloatArray:
-    """The score of every row, ``u_window + 0.25 log(1 + max(u_classifier, 0))``.
+    """The score of every row, ``u_window + 0.1 log(1 + max(u_classifier, 0))``.
 
     Each ``u`` is evidence in spreads above its centre; the window's is a logarithm already. So
     neither's huge excess silences the other, and both keep their rank. The window score ranks all

@@ -59,6 +59,7 @@ class _Parts:
 
     train: TrainingWindows
     early_stopping: TrainingWindows
+    held_out: TrainingWindows
     everything: TrainingWindows
 
 
@@ -160,13 +161,13 @@ def fit_detector(
 
     # calibrated before the network sees the rows that it is calibrated on
     states = state_sensors(series)
-    early = NormalWindows.fit(parts.train, states).to(device)
+    early = NormalWindows.fit(parts.train, states, held_out=parts.held_out).to(device)
     fitted = run("fit", parts.train, early, parts.early_stopping, limit.part(FIT_SHARE))
     reader = blueprint.reader(fitted)
     held_out = read_held_out(splits, reader, scaling, schema, config, log.name)
     blocks = read_blocks(reader, early, parts.train, schema.stride)
     calibration = calibrate(held_out.readings, blocks.readings, schema, config)
-    whole = NormalWindows.fit(parts.everything, states).to(device)
+    whole = NormalWindows.fit(parts.everything, states, shares=early.shares.cpu()).to(device)
     none = parts.everything.none()
     trained = run("refit", parts.everything, whole, none, limit.part(REFIT_SHARE))
     reference = reference_table(series, schema.log.sensors)
@@ -234,6 +235,7 @@ def _prepare(
     return scaling, _Parts(
         windows(fitting),
         windows(segments([split.early_stopping for split in splits])),
+        windows(segments([split.calibration for split in splits])),
         windows(segments(series)),
     )
 

@@ -110,13 +110,20 @@ class NormalWindows(nn.Module):
 
     @classmethod
     def fit(
-        cls, windows: TrainingWindows, states: NDArray[np.bool_] | None = None
+        cls,
+        windows: TrainingWindows,
+        states: NDArray[np.bool_] | None = None,
+        *,
+        held_out: TrainingWindows | None = None,
+        shares: Float[Tensor, " length"] | None = None,
     ) -> "NormalWindows":
         """Store windows spread evenly over the log, and learn what is usual between its blocks.
 
         Args:
             windows: Of the log.
             states: See `Whitening.fit`.
+            held_out: Normal windows of another time, which help to learn the shares.
+            shares: As they were learnt before; learnt here if None.
         """
         numbers = windows.even_numbers(STORED_WINDOWS)
         stored = torch.from_numpy(windows.take(numbers))
@@ -139,11 +146,18 @@ class NormalWindows(nn.Module):
             for part in np.array_split(own, max(1, len(own) // n_asked)):
                 distances[part] = others.depart(stored[part]).distance
         whitening = Whitening.fit(torch.cat(residuals), states)
-        novelty = torch.cat([whitening(own).squares() for own in residuals], dim=1)
-        shares = _shares(torch.cat((novelty, torch.cat(foretold).unsqueeze(0))))
         remoteness = _remoteness(distances, size * n_sensors)
         normal = cls(stored, whitening, remoteness, forecast, shares)
         normal._apart = apart
+        if shares is None:
+            lengths = [
+                _lengths(whitening(own), squares)
+                for own, squares in zip(residuals, foretold, strict=True)
+            ]
+            if held_out is not None and len(held_out):
+                asked = torch.from_numpy(held_out.evenly(n_asked))
+                lengths.append(_lengths(normal.novelty(asked), forecast.square(asked)))
+            normal.shares.copy_(_shares(torch.cat(lengths, dim=1)))
         return normal
 
     def blocks(self, windows: TrainingWindows) -> list["Block"]:
@@ -209,8 +223,8 @@ class NormalWindows(nn.Module):
             novelty: What `whitening` makes of its residual.
             allowance: See `Departure`.
         """
-        squares = torch.cat((novelty.squares(), self.forecast.square(window).unsqueeze(0)))
-        return allowance / (self.shares @ squares.log()).exp()
+        lengths = _lengths(novelty, self.forecast.square(window))
+        return allowance / (self.shares @ lengths.log()).exp()
 
 
 def without_forecast(shares: Float[Tensor, " length"] | None = None) -> Float[Tensor, " length"]:
@@ -219,12 +233,17 @@ def without_forecast(shares: Float[Tensor, " length"] | None = None) -> Float[Te
     return torch.cat((novelty / novelty.sum(), torch.zeros(1)))
 
 
-def _shares(squares: Float[Tensor, "length window"]) -> Float[Tensor, " length"]:
+def _lengths(novelty: Novelty, foretold: Float[Tensor, " batch"]) -> Float[Tensor, "length batch"]:
+    """All four squared lengths of windows; `foretold` is that of their forecasts' errors."""
+    return torch.cat((novelty.squares(), foretold.unsqueeze(0)))
+
+
+def _shares(lengths: Float[Tensor, "length window"]) -> Float[Tensor, " length"]:
     """Each length counts as much as its logarithm spreads among normal windows, from the median up.
 
     What reaches far in normal windows has a wide scale, on which anomalies stand far out too.
     """
-    logs = squares.log()
+    logs = lengths.log()
     top, middle = logs.quantile(TOP, dim=1), logs.quantile(0.5, dim=1)
     spread = (top - middle).clamp_min(LEAST_SPREAD)
     return spread / spread.sum()

@@ -155,7 +155,8 @@ def test_long_logs_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sensors_that_never_move_do_no_harm() -> None:
     """Nothing is foretold of nothing, and one that starts to move is off by what it moves."""
     one, _ = fitted(np.zeros((400, 2)))
-    assert torch.isfinite(one.scale).all() and torch.isfinite(one.coefficients).all()
+    assert torch.isfinite(one.scale).all()
+    assert torch.isfinite(one.coefficients).all()
     moves = np.zeros((64, 2))
     moves[:, 1] = np.arange(64) % 2
     assert squares(one, moves).min() > 100.0
