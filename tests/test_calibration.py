@@ -73,9 +73,9 @@ def test_the_budget_is_never_overdrawn_on_held_out_rows(
 
 @given(held_out_scores(), st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=30))
 def test_severity_keeps_the_order_and_its_range(scores: Any, judged: list[float]) -> None:
-    """Severity compares machines; it must never contradict the score within one."""
+    """Severity compares machines; it must never contradict the score within one, but for rounding."""
     severity = ScoreTable(scores, WINDOW, BUDGET).severity(np.sort(judged))
-    assert (np.diff(severity) >= 0).all()
+    assert (np.diff(severity) > -1e-12).all()
     assert severity.min() >= 0.0
     assert severity.max() <= 100.0
 
@@ -136,12 +136,12 @@ def test_scores_rise_with_the_window_and_never_fall_with_the_classifier() -> Non
 
 def test_the_score_formula() -> None:
     """The pencil case: a novelty of e³ is one spread above the centre, the classifier's 7 are three,
-    and a quarter of log(1 + 3) is half of log 2; then a classifier that sees nothing."""
+    and a tenth of log(1 + 3) is a fifth of log 2; then a classifier that sees nothing."""
     scales = {name: ReadingScale(1.0, 2.0) for name in ("classifier", "window")}
     familiar = np.exp([-6.0])
     seen = {"classifier": np.array([7.0]), "window": familiar}
     unseen = {"classifier": np.array([-9.0]), "window": familiar}
-    assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + 0.5 * math.log(2.0)])
+    assert join_readings(seen, scales).tolist() == pytest.approx([1.0 + 0.2 * math.log(2.0)])
     assert join_readings(unseen, scales).tolist() == pytest.approx([1.0])
 
 

@@ -120,6 +120,32 @@ def test_lengths_count_by_how_far_they_reach_in_normal_windows() -> None:
     np.testing.assert_allclose(normal.shares, np.array(spread) / sum(spread), rtol=1e-3)
 
 
+def test_what_was_held_out_helps_to_learn_the_shares() -> None:
+    """It is one more block: here one in which the forecast is off by far more than neighbours are."""
+    windows = log(noise(600, (0.1, 0.1, 0.1)))
+    jumps = noise(200, (0.1, 0.1, 0.1), 1)
+    jumps[::40] += 5.0
+    plain, taught = NormalWindows.fit(windows), NormalWindows.fit(windows, held_out=log(jumps))
+    assert not torch.equal(plain.shares, taught.shares)
+    lengths = [
+        torch.cat((one.others.novelty(asked).squares(), one.others.forecast.square(asked)[None]))
+        for one in taught.blocks(windows)
+        for asked in (torch.from_numpy(windows.take(one.inside)),)
+    ]
+    asked = torch.from_numpy(log(jumps).evenly(neighbours.BLOCK_WINDOWS))
+    lengths.append(torch.cat((taught.novelty(asked).squares(), taught.forecast.square(asked)[None])))
+    logs = torch.cat(lengths, dim=1).log().numpy()
+    spread = np.quantile(logs, TOP, axis=1) - np.median(logs, axis=1)
+    np.testing.assert_allclose(taught.shares, spread / spread.sum(), rtol=1e-3)
+
+
+def test_shares_that_were_learnt_before_are_kept() -> None:
+    """The whole log is scored by those that it was calibrated with."""
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    normal = NormalWindows.fit(log(noise(600, (0.1, 0.1, 0.1))), shares=shares)
+    assert torch.equal(normal.shares, shares)
+
+
 def test_a_restless_regime_is_more_remote_than_a_calm_one() -> None:
     """Every block has both, so it is the regime that sets them apart: what it repeats badly in other
     times, a residual says less of. The median window is 1 away."""
