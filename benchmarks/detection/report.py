@@ -31,8 +31,8 @@ labels, which no user can know; nothing is point-adjusted. Entities without an a
 false alarms only. A method without results for every entity is left out of means and ranks; a `-`
 marks what is missing. The peers' data are scaled and filled as aster's own are; what each peer is
 and where it comes from stands in `benchmarks/detection/peers.py` and `deep_peers.py`. The constants of
-aster's method were chosen on the core; the peers have their authors' defaults, so logs outside the core
-are the harder test."""
+aster's method were chosen on the core, and the latest with a look at the other logs too; the peers have
+their authors' defaults."""
 
 _RANKS = """\
 Ranks among all {methods} methods with every result: 1 is the best, ties share their mean. The
