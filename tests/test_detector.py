@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
 from aster_cli import Detector
@@ -334,9 +334,9 @@ def test_every_machine_has_a_part_in_every_block(
     learnt: list[TrainingWindows] = []
     fit = NormalWindows.fit
 
-    def spied(windows: TrainingWindows, states: NDArray[np.bool_] | None = None) -> NormalWindows:
+    def spied(windows: TrainingWindows, *known: Any, **more: Any) -> NormalWindows:
         learnt.append(windows)
-        return fit(windows, states)
+        return fit(windows, *known, **more)
 
     monkeypatch.setattr(NormalWindows, "fit", spied)
     interleaved(wave(300, unit="a"), wave(300, seed=1, unit="b")).write_parquet(

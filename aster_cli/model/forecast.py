@@ -64,7 +64,8 @@ class Forecast(nn.Module):
         self, window: Float[Tensor, "batch time sensor"]
     ) -> Float[Tensor, "batch foretold sensor"]:
         """Errors of the forecasts, in units of usual ones."""
-        inputs, changes = _lagged(window, len(self.coefficients) // len(self.scale))
+        lags = (len(self.coefficients) - 1) // len(self.scale)
+        inputs, changes = _lagged(window, lags)
         errors: Tensor = (changes - inputs @ self.coefficients) * self.scale
         return errors
 

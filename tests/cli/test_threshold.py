@@ -117,7 +117,7 @@ def test_the_row_rules_reach_the_file(scores: str, model: Path, aster: Aster) ->
     alarms, events = alarms_and_events("--merge-gap", "0")
     assert (alarms, events > 2) == (100, True)
     assert alarms_and_events("--merge-gap", "1d") == (100, 1)
-    for flags in (("--k-of-n", "5/6"), ("--min-duration", "8min"), ("--suppress", "30min")):
+    for flags in (("--k-of-n", "5/6"), ("--min-duration", "20min"), ("--suppress", "30min")):
         assert 0 < alarms_and_events("--merge-gap", "0", *flags)[0] < alarms
 
 

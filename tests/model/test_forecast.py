@@ -152,6 +152,13 @@ def test_long_logs_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(asked) == {600 // (5 * (SIZE - 4))}
 
 
+def test_a_single_sensor_foretells_itself() -> None:
+    """A wave goes on as it began."""
+    wave = np.sin(np.arange(400) / 5.0)[:, None]
+    one, _ = fitted(wave)
+    assert squares(one, wave).mean() < 1.0 < 20.0 < squares(one, wave[::3]).mean()
+
+
 def test_sensors_that_never_move_do_no_harm() -> None:
     """Nothing is foretold of nothing, and one that starts to move is off by what it moves."""
     one, _ = fitted(np.zeros((400, 2)))

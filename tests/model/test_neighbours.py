@@ -133,7 +133,9 @@ def test_what_was_held_out_helps_to_learn_the_shares() -> None:
         for asked in (torch.from_numpy(windows.take(one.inside)),)
     ]
     asked = torch.from_numpy(log(jumps).evenly(neighbours.BLOCK_WINDOWS))
-    lengths.append(torch.cat((taught.novelty(asked).squares(), taught.forecast.square(asked)[None])))
+    lengths.append(
+        torch.cat((taught.novelty(asked).squares(), taught.forecast.square(asked)[None]))
+    )
     logs = torch.cat(lengths, dim=1).log().numpy()
     spread = np.quantile(logs, TOP, axis=1) - np.median(logs, axis=1)
     np.testing.assert_allclose(taught.shares, spread / spread.sum(), rtol=1e-3)
