@@ -327,6 +327,26 @@ def test_every_machine_is_calibrated(tmp_path_factory: pytest.TempPathFactory) -
     assert record.thresholds == ()
 
 
+def test_the_whole_log_is_scored_by_the_shares_that_it_was_calibrated_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are learnt once, from the early part and from what it held out."""
+    calls: list[tuple[dict[str, Any], NormalWindows]] = []
+    fit = NormalWindows.fit
+
+    def spied(windows: TrainingWindows, *known: Any, **more: Any) -> NormalWindows:
+        calls.append((more, fit(windows, *known, **more)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(NormalWindows, "fit", spied)
+    wave(400).write_parquet(tmp_path / "f.parquet")
+    Detector.fit(tmp_path / "f.parquet", tiny_config())
+    (first, early), (second, whole) = calls
+    assert 0 < len(first["held_out"]) < 100  # a fifth of the rows, less than a window
+    assert torch.equal(second["shares"], early.shares)
+    assert torch.equal(whole.shares, early.shares)
+
+
 def test_every_machine_has_a_part_in_every_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

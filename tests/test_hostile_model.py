@@ -186,9 +186,9 @@ def nowhere_remote(model: Path) -> None:
     forge_arrays(model, "weights.safetensors", change)
 
 
-def shares(value: float) -> Forge:
+def shares(*values: float) -> Forge:
     def change(arrays: dict[str, Any]) -> None:
-        arrays["normal.shares"][:] = value
+        arrays["normal.shares"][:] = values
 
     return lambda model: forge_arrays(model, "weights.safetensors", change)
 
@@ -204,6 +204,13 @@ def forecast(rows: int) -> Forge:
         )
 
     return lambda model: forge_arrays(model, "weights.safetensors", change)
+
+
+def a_number_for_a_forecast(model: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays["normal.forecast.coefficients"] = np.array(1.0, dtype=np.float32)
+
+    forge_arrays(model, "weights.safetensors", change)
 
 
 def a_better_forecast_than_none(model: Path) -> None:
@@ -223,7 +230,10 @@ SIZES: dict[str, Forge] = {
     "a remoteness of nothing": nowhere_remote,
     "no shares": without("normal.shares"),
     "shares of nothing": shares(0.0),
-    "shares of less than nothing": shares(-0.25),
+    "shares of more than all": shares(3e38),
+    "shares of less than nothing": shares(-0.5, 0.5, 0.5, 0.5),
+    "shares of the forecast alone": shares(0.0, 0.0, 0.0, 1.0),
+    "a forecast of no size": a_number_for_a_forecast,
     "no forecast": without("normal.forecast.coefficients"),
     "a forecast from nothing": forecast(-4),
     "a forecast from beyond the window": forecast(4),

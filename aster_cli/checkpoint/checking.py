@@ -53,6 +53,10 @@ def require_bands(bands: Iterable[Band], n_sensors: int) -> None:
         require(bool((low <= 0).all() and (high >= 0).all()), "a band does not hold 0")
 
 
+SLACK = 1e-3
+"""Of what adds up to 1 but for rounding."""
+
+
 def require_readings(readings: dict[str, tuple[float, float]]) -> None:
     """A centre and a spread for each of `READINGS`."""
     require(set(readings) == READINGS, f"its readings are not {' and '.join(sorted(READINGS))}")
@@ -85,7 +89,8 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
     }
     stored = len(weights.get("normal.windows", ()))
     require(stored > 0, "it has no stored windows")
-    inputs = len(weights.get("normal.forecast.coefficients", ()))
+    coefficients = weights.get("normal.forecast.coefficients")
+    inputs = 0 if coefficients is None or not coefficients.ndim else len(coefficients)
     lags, rest = divmod(inputs - 1, n_sensors)
     require(rest == 0 and lags in range(1, size or 0), "its forecast fits no window")
     shapes |= {"normal.forecast.coefficients": (inputs, n_sensors)}
@@ -95,7 +100,8 @@ def require_windows(weights: Arrays, model: ModelConfig, n_sensors: int) -> None
     require_numbers(weights, "float32")
     require(bool((weights["normal.remoteness"] > 0).all()), "a remoteness is not above zero")
     shares = weights["normal.shares"]
-    require(bool((shares >= 0).all() and shares.any()), "the lengths have no shares")
+    whole = bool((shares >= 0).all()) and abs(float(shares.sum(dtype=np.float64)) - 1.0) < SLACK
+    require(whole and bool(shares[:3].any()), "the lengths have no shares")
     require(bool((weights["normal.forecast.scale"] >= 0).all()), "a usual error is below zero")
 
 

@@ -123,7 +123,8 @@ class NormalWindows(nn.Module):
             windows: Of the log.
             states: See `Whitening.fit`.
             held_out: Normal windows of another time, which help to learn the shares.
-            shares: As they were learnt before; learnt here if None.
+            shares: As they were learnt before; learnt here if None. Where these windows are too short
+                for blocks the forecast has no share in any case.
         """
         numbers = windows.even_numbers(STORED_WINDOWS)
         stored = torch.from_numpy(windows.take(numbers))
@@ -216,7 +217,7 @@ class NormalWindows(nn.Module):
         novelty: Novelty,
         allowance: Float[Tensor, " batch"],
     ) -> Float[Tensor, " batch"]:
-        """The inverse of a window's squared novelty, by its shares of all four lengths.
+        """The allowance over the product of the four squared lengths, each to the power of its share.
 
         Args:
             window: In scaled units.

@@ -1,8 +1,8 @@
 """From residuals to novelty: how far a window is from what was expected, in units of what is usual.
 
 A residual is measured in Mahalanobis lengths (Mahalanobis, 1936), under the second moments of the
-residuals that normal windows have *from other stretches of time*. There are three of them, and their
-geometric mean counts:
+residuals that normal windows have *from other stretches of time*. There are three of them, and in training
+their geometric mean counts (in the score, see `NormalWindows.familiarity`):
 
 * *row by row*, whitened among the sensors, so that those which always move together count as one;
 * the sensors *together*, whitened in the same way and then each over the rows of a window. What drifts
