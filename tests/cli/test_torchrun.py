@@ -98,7 +98,9 @@ def test_a_process_that_fails_ends_the_others_and_training_goes_on_later(fleet: 
     assert torchrun("train", fleet, *FLAGS, "-o", "whole.aster").returncode == 0
     ended = torchrun("train", fleet, *FLAGS, "-o", "two.aster", ENDS_AFTER="3")
     assert ended.returncode != 0
-    assert "another process of this training is not there any more" in ended.stderr
+    # the other finds out by itself, unless torchrun is quicker to end it
+    told = ("another process of this training is not there any more", "SIGTERM")
+    assert any(word in ended.stderr for word in told), ended.stderr
     assert not Path("two.aster").exists()
     ended = torchrun("train", fleet, *FLAGS, "-o", "two.aster", "--resume")
     assert ended.returncode == 0, ended.stderr
