@@ -87,7 +87,10 @@ class ScoreTable:
         still tells huge scores apart where an exponential has rounded to 100.
         """
         n = len(self.held_out)
-        percentile = np.interp(scores, self.held_out, np.linspace(0.0, 1.0, n)) if n > 1 else 1.0
+        ranks = np.linspace(0.0, 1.0, n) if n > 1 else np.ones(1)
+        # interpolation may round beyond the next rank, which the next score would then contradict
+        following = np.searchsorted(self.held_out, scores, side="right").clip(max=n - 1)
+        percentile = np.minimum(np.interp(scores, self.held_out, ranks), ranks[following])
         excess = np.maximum(scores - self.held_out[-1], 0.0) / self.tail_scale
         severity: FloatArray = 90.0 * percentile + 10.0 * excess / (1.0 + excess)
         return severity

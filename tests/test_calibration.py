@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aster_cli.calibration import (
@@ -72,10 +72,11 @@ def test_the_budget_is_never_overdrawn_on_held_out_rows(
 
 
 @given(held_out_scores(), st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=30))
+@example(np.array([0.0, 1.0, 1.0, -9.69527769503704e-68]), [0.0, -2.5738134267363125e-136])
 def test_severity_keeps_the_order_and_its_range(scores: Any, judged: list[float]) -> None:
-    """Severity compares machines; it must never contradict the score within one, but for rounding."""
+    """Severity compares machines; it must never contradict the score within one."""
     severity = ScoreTable(scores, WINDOW, BUDGET).severity(np.sort(judged))
-    assert (np.diff(severity) > -1e-12).all()
+    assert (np.diff(severity) >= 0).all()
     assert severity.min() >= 0.0
     assert severity.max() <= 100.0
 
